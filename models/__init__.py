@@ -1,0 +1,1 @@
+"""What the features of a lead imply. Knows features; no file, no clock and no network."""

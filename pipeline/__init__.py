@@ -1,0 +1,1 @@
+"""When and where: files, databases, clocks, MLflow, CRMs and the command line."""

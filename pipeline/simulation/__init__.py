@@ -1,0 +1,1 @@
+"""A simulated CRM whose true probabilities of conversion are known."""
