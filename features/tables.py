@@ -34,13 +34,15 @@ class Attribute:
     "category" as text, "size" as text or number from which a company size is taken, "seniority" as
     a job title from which a seniority is taken. `origin` is "lead", "entity" or "history"; only
     an attribute with history is `checked` against time, the others are taken as they are today.
-    `label` is the name that people read.
+    `label` is the name that people read; `family` tells whether it says who the lead is or what the
+    lead did (a count of visits in a flat table).
     """
 
     name: str
     type: AttributeType
     origin: Literal["lead", "entity", "history"] = "lead"
     label: str = ""
+    family: Literal["fit", "engagement"] = "fit"
 
     @property
     def checked(self) -> bool:

@@ -1,0 +1,105 @@
+"""Read ``propense.toml`` into a `Config`, with errors that say what to write instead."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from features.errors import ConfigurationError, listed, nearest
+from pipeline.config import Config
+
+DEFAULT_FILE = Path("propense.toml")
+
+
+def read_config(path: Path) -> Config:
+    """Read, validate and anchor a configuration.
+
+    Data paths are relative to the file's folder; the environment variable ``PROPENSE_DATA``
+    overrides that root.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing, is not TOML, or says something that is not understood.
+    """
+    raw = _read_toml(path)
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigurationError(
+            "The configuration is not understood:\n" + "\n".join(f"  - {p}" for p in _problems(error)),
+            where=str(path),
+            todo="correct these lines; `propense init` writes a commented example",
+        ) from None
+    root = os.environ.get("PROPENSE_DATA")
+    return config.model_copy(update={"root": Path(root) if root else path.resolve().parent})
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"There is no configuration file '{path}'.",
+            todo="write one with `propense init`, or name yours with --config FILE",
+        ) from None
+    except IsADirectoryError:
+        raise ConfigurationError(f"'{path}' is a folder.", allowed="a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The configuration is not valid TOML: {error}.",
+            where=str(path),
+            todo="texts need quotes, lists need brackets; see https://toml.io",
+        ) from None
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        place = _place(problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(problem["loc"][:-1])
+            hint = nearest(str(problem["loc"][-1]), known) or f"Known here: {listed(known, 30)}."
+            yield f"{place} is not a known key. {hint}"
+        elif problem["type"] == "missing":
+            yield f"{place} is required."
+        else:
+            given = problem.get("input")
+            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+            yield f"{place}: {problem['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _place(location: Sequence[int | str]) -> str:
+    """Write ``("activities", 0, "kind")`` as ``[activities] (1st) kind``, the way TOML shows it."""
+    if not location:
+        return "the file"
+    parts = [f"no. {p + 1}" if isinstance(p, int) else p for p in location]
+    if len(parts) == 1:
+        return f"[{parts[0]}]"
+    return f"[{' '.join(parts[:-1])}] {parts[-1]}"
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    """Field names of the section at `location`."""
+    section: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int) or part not in section.model_fields:
+            continue
+        inner = _section_type(section.model_fields[part].annotation)
+        if inner is not None:
+            section = inner
+    return [name for name in section.model_fields if name != "root"]
+
+
+def _section_type(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _section_type(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,236 @@
+"""Which columns become attributes, of what type, and which are left out and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ibis.expr.types as ir
+
+from features.errors import BundleError
+from features.tables import Attribute, AttributeType
+from pipeline.config import Table
+from pipeline.source.columns import text
+from pipeline.source.engine import Raw
+from pipeline.source.findings import Findings
+
+_PERSONAL = re.compile(
+    r"(^|_)(first_?name|last_?name|full_?name|surname|street|iban|ssn)(_|$)"
+    r"|^(name|nom|prenom|vorname|nachname|adresse|address|contact_name|lead_name|e_?mail(_address)?)$"
+    r"|^(\w+_)?(phone|telephone|mobile|fax)(_number)?$"
+)
+_SENSITIVE = re.compile(
+    r"(^|_)(age|birth|birthdate|birthday|date_of_birth|dob|gender|sex|race|ethnicity|ethnic|religion|political"
+    r"|party_membership|union|health|disability|sexual_orientation|nationality|marital|marital_status)(_|$)"
+)
+OWN_OUTPUT = re.compile(
+    r"^propense(_|$)|^(propensity|propensity_low|propensity_high|sales_ready|model_version|run_id|reasons)$"
+)
+_OLD_SCORE = re.compile(r"^(lead_?score|mql_?score|old_?score|hubspot_?score|score|grade|band|lead_?grade)$")
+_EMAIL_VALUE = r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"
+_PHONE_VALUE = r"^\+?[0-9][0-9 ().\-/]{6,}[0-9]$"
+_DATE_VALUE = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"
+_BOOLEANS = {"boolean"}
+MOSTLY = 0.9
+ID_DISTINCT_SHARE = 0.9
+ID_MIN_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Role:
+    """What the configuration says about the columns of one table."""
+
+    origin: Literal["lead", "entity", "history"]
+    used: frozenset[str]  # columns with another role
+    listed: tuple[str, ...] | None
+    ignore: tuple[str, ...] = ()
+    types: Mapping[str, AttributeType] | None = None
+    old_score: tuple[str, ...] = ()
+    own_fields: tuple[str, ...] = ()
+    sensitive: Mapping[str, str] | None = None
+    engagement: tuple[str, ...] = ()
+    labels: Mapping[str, str] | None = None
+
+
+def plain(name: str) -> str:
+    """Return a column's name in lower case with underscores: ``First Name`` is ``first_name``."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+
+
+def candidates(raw: Raw, role: Role, findings: Findings) -> list[str]:
+    """Return the columns that may become attributes, judged by their names alone."""
+    kept = []
+    for column in role.listed if role.listed is not None else raw.table.columns:
+        if column in role.used or column in role.ignore:
+            continue
+        why = _refused_by_name(column, role)
+        if why:
+            findings.left_out(raw.place, why, column=column)
+        else:
+            kept.append(column)
+    return kept
+
+
+def _refused_by_name(column: str, role: Role) -> str:
+    name = plain(column)
+    by_hand = role.listed is not None
+    if column in role.own_fields or OWN_OUTPUT.search(name):
+        return "an output of this program, never a feature"
+    if column in role.old_score:
+        return "the old score, never a feature"
+    if _OLD_SCORE.search(name) and not by_hand:
+        return "looks like an old score: not a feature (list it in `attributes` if it is not one)"
+    if _PERSONAL.search(name):
+        return "personal data, never in a model"
+    if _SENSITIVE.search(name) and column not in (role.sensitive or {}):
+        return "sensitive: left out unless [leads.sensitive] names it with a reason"
+    return ""
+
+
+def infer(raw: Raw, columns: Iterable[str], config: Table, role: Role, findings: Findings) -> list[Attribute]:
+    """Decide each column's type from its values, and leave out what cannot serve.
+
+    One pass over the table. A text column of which at least nine in ten values are numbers but not
+    all is a mistake, recorded as an error; a text column that differs in nearly every row is an id.
+    """
+    names = list(columns)
+    if not names:
+        return []
+    stats = _profile(raw, names, config)
+    attributes = []
+    for column in names:
+        kind = _type_of(raw, column, stats[column], role, findings)
+        if kind is not None:
+            label = (role.labels or {}).get(column, column.replace("_", " ").strip())
+            family: Literal["fit", "engagement"] = "engagement" if column in role.engagement else "fit"
+            attributes.append(Attribute(column, kind, role.origin, label, family))
+    return attributes
+
+
+def _profile(raw: Raw, names: list[str], config: Table) -> dict[str, dict[str, Any]]:
+    measures: dict[str, ir.Scalar] = {}
+    for i, column in enumerate(names):
+        value = text(raw, column, config)
+        number = value.try_cast("float64")
+        measures |= {
+            f"rows {i}": value.count(),
+            f"numbers {i}": number.count(),
+            f"whole {i}": ((number % 1) == 0).sum().fill_null(0),
+            f"range {i}": number.max() - number.min(),
+            f"distinct {i}": value.nunique(),
+            f"no number {i}": value.max(where=number.isnull()),
+            f"example {i}": value.min(),
+            f"emails {i}": value.re_search(_EMAIL_VALUE).sum().fill_null(0),
+            f"phones {i}": (value.re_search(_PHONE_VALUE) & number.isnull()).sum().fill_null(0),
+            f"dates {i}": value.re_search(_DATE_VALUE).sum().fill_null(0),
+        }
+    row = raw.table.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    return {
+        column: {key.rsplit(" ", 1)[0]: v for key, v in row.items() if key.endswith(f" {i}")}
+        for i, column in enumerate(names)
+    }
+
+
+def _type_of(
+    raw: Raw, column: str, found: dict[str, Any], role: Role, findings: Findings
+) -> AttributeType | None:
+    declared = (role.types or {}).get(column)
+    rows = found["rows"]
+    place = {"column": column, "example": repr(found["example"])}
+    if max(found["emails"], found["phones"]) > rows / 2:
+        findings.left_out(raw.place, "values are e-mail addresses or telephone numbers", column=column)
+        return None
+    if found["distinct"] < 2:
+        findings.left_out(raw.place, "constant or empty: it tells no lead from another", **place)
+        return None
+    if declared in ("number", "flag") or (declared is None and found["numbers"] >= MOSTLY * rows):
+        return _number(raw, column, found, declared, findings)
+    if declared is not None:
+        return declared
+    if str(raw.table[column].type()) in _BOOLEANS:
+        return "flag"
+    if found["dates"] > rows / 2:
+        findings.left_out(raw.place, "dates are no attribute; give them as an activity", **place)
+        return None
+    if rows >= ID_MIN_ROWS and found["distinct"] > ID_DISTINCT_SHARE * rows:
+        findings.left_out(raw.place, "differs in nearly every row: an id or free text, no category", **place)
+        return None
+    name = plain(column)
+    if re.search(r"(^|_)(job_?title|title|position|role|function)(_|$)", name):
+        return "seniority"
+    if re.search(r"(^|_)(company_?size|employees|headcount|size|effectif)(_|$)", name):
+        return "size"
+    return "category"
+
+
+def _number(
+    raw: Raw, column: str, found: dict[str, Any], declared: AttributeType | None, findings: Findings
+) -> AttributeType | None:
+    rows, numbers = found["rows"], found["numbers"]
+    if numbers < rows:
+        findings.error(
+            raw.place,
+            "text where a number should be; correct it, name it in `missing`, "
+            'or set its type to "category" in `types`',
+            column=column, rows=rows - numbers, example=repr(found["no number"]),
+        )  # fmt: skip
+        return None
+    is_id = rows >= ID_MIN_ROWS and found["distinct"] == rows and found["whole"] == rows
+    if is_id and declared is None and found["range"] < 20 * rows:
+        findings.left_out(
+            raw.place, "a different whole number in every row: an id, no quantity (or say so in `types`)",
+            column=column, rows=rows, example=repr(found["example"]),
+        )  # fmt: skip
+        return None
+    return declared or "number"
+
+
+def values(raw: Raw, attribute: Attribute, config: Table) -> ir.Column:
+    """Return an attribute's canonical column: float for numbers and flags, text otherwise."""
+    source = raw.table[attribute.name]
+    if attribute.type == "flag" and source.type().is_boolean():
+        return source.cast("int8").cast("float64")
+    if attribute.type in ("number", "flag"):
+        return text(raw, attribute.name, config).try_cast("float64")
+    return text(raw, attribute.name, config)
+
+
+def require(raw: Raw, attributes: Iterable[Attribute], config: Table) -> None:
+    """Check that the columns a model was trained on are there and still hold the same type.
+
+    Raises
+    ------
+    BundleError
+        A column is missing, or text stands where the model knows numbers.
+    """
+    known = list(attributes)
+    absent = [a.name for a in known if a.name not in raw.table.columns]
+    if absent:
+        raise BundleError(
+            f"The data to score lacks columns that the model was trained on: {', '.join(map(repr, absent))}.",
+            where=raw.place,
+            todo="export them again (an empty column is enough), or train without them",
+        )
+    numbers = [a for a in known if a.type in ("number", "flag")]
+    if not numbers:
+        return
+    checks = {}
+    for i, a in enumerate(numbers):
+        given = text(raw, a.name, config)
+        bad = given.notnull() & values(raw, a, config).isnull()
+        checks |= {f"bad {i}": bad.sum().fill_null(0), f"example {i}": given.max(where=bad)}
+    row = raw.table.aggregate(**checks).to_pyarrow().to_pylist()[0]
+    changed = [
+        f"'{a.name}' ({row[f'bad {i}']:,} rows, for example {row[f'example {i}']!r})"
+        for i, a in enumerate(numbers)
+        if row[f"bad {i}"]
+    ]
+    if changed:
+        raise BundleError(
+            f"Columns that were numbers when the model was trained now hold text: {', '.join(changed)}.",
+            where=raw.place,
+            todo="correct the export, or train again on it",
+        )

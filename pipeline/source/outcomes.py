@@ -1,0 +1,198 @@
+"""Outcomes and stages: how episodes ended, and where leads stood in the funnel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from features.errors import ConfigurationError, DataError, listed
+from pipeline.config import Outcomes, Table
+from pipeline.source.columns import Time, check_times, text, time
+from pipeline.source.engine import Raw
+from pipeline.source.leads import Reading, lead_ids
+
+OUTCOMES = ("won", "lost", "disqualified", "open")
+STAGES = ("lead", "mql", "sql", "opportunity", "customer")
+
+
+def read_outcomes(reading: Reading, raw_leads: Raw, leads: ir.Table, activities: ir.Table) -> ir.Table:
+    """Return ``lead_id, outcome, closed_at, amount, reason``, each row the end of an episode."""
+    config = reading.config.outcomes
+    if config is None:
+        raise ConfigurationError("The section [outcomes] is missing.")
+    if config.from_activities:
+        outcomes = _from_activities(config, activities)
+    else:
+        outcomes = _from_table(reading, config, raw_leads)
+    outcomes = reading.engine.keep("outcomes", outcomes)
+    _check(reading, outcomes, leads)
+    times = leads.select("lead_id", "created_at", "not_before")
+    plausible = outcomes.inner_join(times, "lead_id").filter(_.closed_at >= _.not_before)
+    closed = plausible.mutate(closed_at=ibis.greatest(_.closed_at, _.created_at))
+    return reading.engine.keep("outcomes", closed.drop("created_at", "not_before"))
+
+
+def _from_activities(config: Outcomes, activities: ir.Table) -> ir.Table:
+    outcome_of = {kind: outcome for outcome, kinds in config.from_activities.items() for kind in kinds}
+    outcome = ibis.cases(*((_.kind == k, o) for k, o in outcome_of.items()), else_=ibis.null("string"))
+    return activities.select(
+        "lead_id", outcome=outcome, closed_at=_.known_at, amount=_.value, reason=_.asset
+    ).filter(_.outcome.notnull())
+
+
+def _from_table(reading: Reading, config: Outcomes, raw_leads: Raw) -> ir.Table:
+    if config.closed_at is None or (config.outcome is None) == (config.outcome_is is None):
+        raise ConfigurationError(
+            "[outcomes] needs closed_at, and either outcome (a column) or outcome_is (the same for all),"
+            " or from_activities."
+        )
+    table = Table(
+        table=config.table or reading.config.leads.table,
+        separator=config.separator,
+        time_format=config.time_format,
+        missing=config.missing,
+    )
+    raw = reading.open("outcomes", table) if config.table else raw_leads
+    lead_id = config.lead_id or reading.config.leads.id
+    raw.need({
+        "lead_id": lead_id, "outcome": config.outcome, "closed_at": config.closed_at,
+        "amount": config.amount, "reason": config.reason,
+    })  # fmt: skip
+    closed = time(raw, config.closed_at, table, reading.config.project.timezone)
+    check_times(raw, [closed], reading.now, reading.findings, {config.closed_at} if config.table else set())
+    rows = raw.table.select(
+        lead_id=lead_ids(reading, raw, lead_id),
+        outcome=_outcome(raw, config, table, closed),
+        closed_at=closed.value,
+        amount=text(raw, config.amount, table).try_cast("float64") if config.amount else ibis.null("float64"),
+        reason=text(raw, config.reason, table) if config.reason else ibis.null("string"),
+    )
+    return rows.filter(_.outcome.notnull() & (_.outcome != "open") & _.closed_at.notnull())
+
+
+def _outcome(raw: Raw, config: Outcomes, table: Table, closed: Time) -> ir.StringValue:
+    """Map the user's own words to won, lost and disqualified; a word without a meaning is an error."""
+    if config.outcome is None:
+        return ibis.cases(
+            (closed.given.notnull(), ibis.literal(config.outcome_is)), else_=ibis.null("string")
+        )
+    given = text(raw, config.outcome, table)
+    words = {o: o for o in OUTCOMES} | {w.lower(): o for o, ws in config.values.items() for w in ws}
+    mapped = ibis.cases(*((given.lower() == w, o) for w, o in words.items()), else_=ibis.null("string"))
+    strange = raw.table.filter(given.notnull() & mapped.isnull()).select(v=given).distinct()
+    values = strange.order_by("v").limit(50).v.execute().tolist()
+    if values:
+        raise DataError(
+            f"Outcomes {listed(map(repr, values))} have no meaning yet.",
+            where=f"{raw.name}: {raw.path}, column '{config.outcome}'",
+            allowed="won, lost, disqualified, open, or words mapped to them",
+            todo='map them, for example: values = { won = ["Closed Won"], lost = ["Closed Lost"] }',
+        )
+    return mapped
+
+
+def _check(reading: Reading, outcomes: ir.Table, leads: ir.Table) -> None:
+    findings = reading.findings
+    joined = outcomes.left_join(leads.select("lead_id", "not_before"), "lead_id", rname="{name} of lead")
+    early = _.closed_at < _.not_before
+    unknown = _["lead_id of lead"].isnull()
+    found = joined.aggregate(
+        rows=_.count(),
+        early=early.sum().fill_null(0),
+        early_example=_.lead_id.min(where=early),
+        unknown=unknown.sum().fill_null(0),
+        unknown_example=_.lead_id.min(where=unknown),
+    )
+    row = found.to_pyarrow().to_pylist()[0]
+    findings.bad_rows(
+        "outcomes", "the outcome is earlier than the lead's creation", column="closed_at",
+        rows=int(row["early"]), of=row["rows"], example=f"lead {row['early_example']!r}",
+    )  # fmt: skip
+    if row["unknown"]:
+        findings.left_out(
+            "outcomes", "of leads that the leads table does not have", column="lead_id",
+            rows=int(row["unknown"]), example=repr(row["unknown_example"]),
+        )  # fmt: skip
+
+
+def read_label(reading: Reading, raw: Raw) -> ir.Table:
+    """Return ``lead_id, label (1, 0 or null where open), open, position`` of a flat table."""
+    config = reading.config.leads
+    won = [w.lower() for w in config.label_won]
+    given = text(raw, str(config.label), config)
+    is_open = ibis.literal(False)
+    if config.open_when:
+        cell = text(raw, config.open_when.column, config)
+        is_open = cell.fill_null("").isin(config.open_when.values)
+    label = ibis.cases(
+        (is_open | given.isnull(), ibis.null("int8")), else_=given.lower().isin(won).cast("int8")
+    )
+    position: ir.Value = ibis.row_number()
+    if config.order_by and config.order_by != "row":
+        order = text(raw, config.order_by, config)
+        position = order.try_cast("float64")
+    rows = raw.table.select(
+        lead_id=lead_ids(reading, raw), label=label, open=is_open, position=position.cast("float64")
+    )
+    return reading.engine.keep("labels", rows)
+
+
+def read_stages(reading: Reading, leads: ir.Table) -> ir.Table | None:
+    """Return ``lead_id, stage, at, by, reason``, validated, or None if there is no such table."""
+    config = reading.config.stages
+    if config is None:
+        return None
+    raw = reading.open("stages", config)
+    raw.need({r: getattr(config, r) for r in ("lead_id", "stage", "at", "by", "reason")})
+    at = time(raw, config.at, config, reading.config.project.timezone)
+    check_times(raw, [at], reading.now, reading.findings, {config.at})
+    given = text(raw, config.stage, config)
+    words = {s: s for s in STAGES} | {w.lower(): s for s, ws in config.values.items() for w in ws}
+    stage = ibis.cases(*((given.lower() == w, s) for w, s in words.items()), else_=ibis.null("string"))
+    strange = raw.table.filter(stage.isnull()).aggregate(n=_.count(), example=given.min())
+    count, example = strange.to_pyarrow().to_pylist()[0].values()
+    reading.findings.bad_rows(
+        raw.place, f"stages other than {', '.join(STAGES)}; map them with `values`", column=config.stage,
+        rows=int(count), of=reading.counts["stages"]["rows"], example=repr(example),
+    )  # fmt: skip
+    rows = raw.table.select(
+        lead_id=lead_ids(reading, raw, config.lead_id),
+        stage=stage,
+        at=at.value,
+        by=text(raw, config.by, config) if config.by else ibis.null("string"),
+        reason=text(raw, config.reason, config) if config.reason else ibis.null("string"),
+    )
+    return reading.engine.keep("stages", rows.semi_join(leads, "lead_id"))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The time to which outcomes are complete, and whether it was given or derived."""
+
+    until: datetime
+    given: bool
+
+
+def observed_until(reading: Reading, *tables: tuple[ir.Table, str]) -> Observed:
+    """Return the latest time in the data, at most now, unless the configuration gives it."""
+    config = reading.config.outcomes
+    if config is not None and config.observed_until is not None:
+        return Observed(naive_utc(config.observed_until, reading), given=True)
+    latest: list[Any] = [t[column].max().execute() for t, column in tables]
+    known = [value.to_pydatetime() for value in latest if value is not None and value == value]
+    if not known:
+        raise DataError("No table has a time, so nothing can be said of when outcomes are complete.")
+    return Observed(min(max(known), reading.now), given=False)
+
+
+def naive_utc(moment: datetime, reading: Reading) -> datetime:
+    """Return a configured moment as naive UTC; without an offset it is on the project's wall clock."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(reading.config.project.timezone))
+    return moment.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)

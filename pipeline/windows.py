@@ -1,0 +1,232 @@
+"""The four windows: who is trained on, calibrated on, decided on, and left untouched for the test.
+
+With times, the windows follow each other; everything before the test window has matured when it
+starts (the embargo). A lead, or an account where people share one, belongs to one of the windows
+before the test. Which one is drawn, evenly and always the same for the same group, among those that
+the schedule of its first lead touches. The schedule is known when that lead appears, so the draw
+cannot depend on how long a lead stayed open or how it ended.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from features.errors import UnsupportedData
+
+BUILDING = ("train", "stopping", "calibration", "decision")
+WINDOWS = (*BUILDING, "test")
+# Shares of a split without times; the test takes the rest.
+SHARES = {"train": 0.48, "stopping": 0.08, "calibration": 0.14, "decision": 0.12}
+NEEDED = {"train": 20, "calibration": 10, "decision": 10, "test": 10}
+TEST_SHARE = 0.2
+STOPPING_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where each window starts; a window ends where the next one starts.
+
+    ``build_until`` is the test window's start less one horizon: the embargo.
+    """
+
+    train: pd.Timestamp
+    stopping: pd.Timestamp
+    calibration: pd.Timestamp
+    decision: pd.Timestamp
+    build_until: pd.Timestamp
+    test: pd.Timestamp
+    test_until: pd.Timestamp
+
+    def of(self, moments: pd.Series) -> np.ndarray:
+        """Return the window in which each moment lies, "" for the embargo and for what is outside."""
+        edges = [self.train, self.stopping, self.calibration, self.decision, self.build_until, self.test]
+        names = np.array(["", *BUILDING, "", "test"], dtype=object)
+        found = names[np.searchsorted(pd.DatetimeIndex(edges), pd.DatetimeIndex(moments), side="right")]
+        # The embargo counts as_of + horizon <= test start, so its first moment is still inside.
+        found[(moments == self.build_until).to_numpy()] = "decision"
+        found[(moments > self.test_until).to_numpy()] = ""
+        return found
+
+
+def time_bounds(
+    as_of: pd.Series,
+    horizon: timedelta,
+    observed_until: datetime,
+    pinned: dict[str, datetime | None],
+) -> Bounds:
+    """Choose the windows' dates from the moments of all matured snapshots; pinned dates are kept.
+
+    Raises
+    ------
+    UnsupportedData
+        The matured snapshots span too little time for the windows and the embargo.
+    """
+    first, last = _pin(pinned, "train_from", as_of.min()), pd.Timestamp(observed_until) - horizon
+    as_of = as_of[as_of >= first]
+    test_until = _pin(pinned, "test_until", last)
+    test = _pin(pinned, "test_from", None)
+    if test is None:
+        test = _test_start(as_of, first, horizon)
+    build_until = test - horizon
+    inside = as_of[as_of <= build_until]
+    if inside.empty or build_until <= first:
+        raise _too_short(first, last, horizon)
+    calibration = _pin(pinned, "calibration_from", _day(inside.quantile(0.6)))
+    decision = _pin(pinned, "decision_from", _day(inside.quantile(0.8)))
+    stopping = _day(inside[inside < calibration].quantile(1 - STOPPING_SHARE))
+    bounds = Bounds(first, stopping, calibration, decision, build_until, test, min(test_until, last))
+    edges = [first, stopping, calibration, decision, build_until, test, bounds.test_until]
+    if any(b <= a for a, b in itertools.pairwise(edges)) and build_until != decision:
+        raise UnsupportedData(
+            "The windows do not follow each other: "
+            + ", ".join(f"{e:%Y-%m-%d}" for e in edges)
+            + " (train, its last slice, calibration, decision, its end, test, test's end).",
+            allowed="calibration_from < decision_from < test_from - horizon, and test_from < test_until",
+            todo='move the dates under [windows], shorten the horizon, or use split = "group"',
+        )
+    return bounds
+
+
+def _pin(pinned: dict[str, datetime | None], name: str, otherwise: pd.Timestamp | None) -> pd.Timestamp:
+    given = pinned.get(name)
+    return pd.Timestamp(given) if given is not None else otherwise
+
+
+def _day(moment: pd.Timestamp) -> pd.Timestamp:
+    """Round down to midnight, so that people can read the dates."""
+    return moment.floor("D")
+
+
+def _test_start(as_of: pd.Series, first: pd.Timestamp, horizon: timedelta) -> pd.Timestamp:
+    """Leave the newest fifth to the test, or less where the embargo would eat most of the rest."""
+    for share in (TEST_SHARE, 0.15, 0.1):
+        start = _day(as_of.quantile(1 - share))
+        if (as_of <= start - horizon).mean() >= 0.4:
+            return start
+    raise _too_short(first, as_of.max(), horizon)
+
+
+def _too_short(first: pd.Timestamp, last: pd.Timestamp, horizon: timedelta) -> UnsupportedData:
+    days = max((last - first).days, 0)
+    return UnsupportedData(
+        f"The matured snapshots span {days} days, too few for windows in time order: "
+        f"the embargo alone takes {horizon.days} days before the test window.",
+        allowed=f"about {5 * max(horizon.days, 1)} days or more with a horizon of {horizon.days} days",
+        todo='shorten the horizon, export a longer history, or use [windows] split = "group"',
+    )
+
+
+def assign_by_time(
+    keys: pd.DataFrame,
+    bounds: Bounds,
+    first_schedules: pd.DataFrame,
+) -> np.ndarray:
+    """Return each snapshot's window among those before the test, or "" where it is not used.
+
+    Parameters
+    ----------
+    keys
+        group_id and as_of of each matured snapshot taken while its lead was open.
+    bounds
+        The windows.
+    first_schedules
+        group_id and as_of: all moments scheduled for the first lead of each group, open or not.
+    """
+    touched = first_schedules.assign(window=bounds.of(first_schedules["as_of"]))
+    touched = touched[touched["window"].isin(BUILDING)].drop_duplicates(["group_id", "window"])
+    touched = touched.assign(order=touched["window"].map(BUILDING.index)).sort_values(["group_id", "order"])
+    by_group = touched.groupby("group_id", sort=False)
+    rank, count = by_group.cumcount(), by_group["window"].transform("size")
+    chosen = touched[rank == np.floor(draw(touched["group_id"]) * count).astype(int)]
+    window_of = chosen.set_index("group_id")["window"]
+    own = bounds.of(keys["as_of"])
+    assigned = keys["group_id"].map(window_of).to_numpy()
+    return np.where(own == assigned, own, "")
+
+
+def assign_by_group(groups: pd.Series) -> np.ndarray:
+    """Return the window of each group, drawn by its name in fixed shares."""
+    return _by_share(draw(groups))
+
+
+def assign_by_position(position: pd.Series, groups: pd.Series) -> np.ndarray:
+    """Return windows by row order; a group belongs to the window of its first row, elsewhere ""."""
+    share = position.rank(method="first", pct=True).to_numpy() - 1 / (2 * len(position))
+    own = pd.Series(_by_share(share), index=position.index)
+    first_row = position.groupby(groups.to_numpy()).transform("idxmin")
+    home = own.loc[first_row].to_numpy()
+    # A group seen again in the test window is scored there, as in production.
+    return np.where((own.to_numpy() == home) | (own.to_numpy() == "test"), own.to_numpy(), "")
+
+
+def _by_share(share: np.ndarray) -> np.ndarray:
+    edges = np.cumsum(list(SHARES.values()))
+    return np.array(WINDOWS, dtype=object)[np.searchsorted(edges, share, side="right")]
+
+
+def draw(names: Sequence[str] | pd.Series) -> np.ndarray:
+    """Return for each name a number in [0, 1) that is spread evenly and never changes."""
+    hashed = pd.util.hash_array(np.asarray(names, dtype=object), hash_key="propense-windows")
+    return hashed / 2.0**64
+
+
+def summarise(keys: pd.DataFrame, windows: np.ndarray) -> dict[str, dict[str, object]]:
+    """Return from, to, leads, snapshots and won (leads with a win) of each window.
+
+    ``train`` includes its last slice, which stops the boosting.
+    """
+    summary = {}
+    for name in ("train", "calibration", "decision", "test"):
+        rows = keys[np.isin(windows, ("train", "stopping") if name == "train" else (name,))]
+        summary[name] = {
+            "from": _stamp(rows["as_of"].min()),
+            "to": _stamp(rows["as_of"].max()),
+            "leads": int(rows["lead_id"].nunique()),
+            "snapshots": len(rows),
+            "won": int(rows.loc[rows["label"] == 1, "lead_id"].nunique()),
+        }
+    return summary
+
+
+def _stamp(moment: pd.Timestamp) -> str | None:
+    return None if pd.isna(moment) else f"{moment.isoformat()}Z"
+
+
+def check_enough(summary: dict[str, dict[str, int]]) -> None:
+    """Refuse windows in which there are too few wins, or nothing but wins.
+
+    Raises
+    ------
+    UnsupportedData
+        Says how many there are and how many are needed, window by window.
+    """
+    total = sum(int(w["leads"]) for w in summary.values())
+    wins = sum(int(w["won"]) for w in summary.values())
+    if total and wins in (0, total):
+        raise UnsupportedData(
+            f"The outcome has one class only: {wins:,} of {total:,} leads won.",
+            allowed="leads that won and leads that did not",
+            todo="check [outcomes] (or the label) in the configuration, and that wins were exported",
+        )
+    short = [
+        f"{name}: {min(int(summary[name]['won']), _others(summary[name]))} of {needed} needed"
+        for name, needed in NEEDED.items()
+        if min(int(summary[name]["won"]), _others(summary[name])) < needed
+    ]
+    if short:
+        raise UnsupportedData(
+            f"Too few leads that won (or too few that did not) in the windows: {'; '.join(short)}.",
+            where=", ".join(f"{n}: {w['won']:,} won of {w['leads']:,}" for n, w in summary.items()),
+            todo="give a longer history, a longer horizon or move the dates under [windows]; "
+            "`propense check` shows how long wins take",
+        )
+
+
+def _others(window: dict[str, int]) -> int:
+    return int(window["leads"]) - int(window["won"])
