@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Ibis 12 still calls the old name of a method that DuckDB 2 has renamed; nothing of ours can help it.
+    config.addinivalue_line(
+        "filterwarnings", r"ignore:fetch_arrow_table\(\) is deprecated:DeprecationWarning"
+    )
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public data sets: ``PROPENSE_REAL_DATA``, else ``../shared/data`` beside the project."""
+    folder = Path(os.environ.get("PROPENSE_REAL_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set PROPENSE_REAL_DATA to the folder that holds bpic2012/")
+    return folder
