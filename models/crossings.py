@@ -1,0 +1,222 @@
+"""How many leads become MQLs at each level, and what becomes of them: what every cutoff is chosen from.
+
+A lead becomes an MQL once, at its **first crossing**: its first snapshot at or above the level. All
+counts here are of leads at their first crossing, since that is when sales gets them. Leads tied at a
+level are all in or all out, so a level is never finer than what the model tells apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+
+from features.errors import ConfigurationError, DataError, listed
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+COLUMNS = ("lead_id", "margin", "propensity", "label")
+CONFIDENCE = 0.90
+WEEK = pd.Timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """How many leads would become MQLs, and convert, at each level there is.
+
+    All arrays are (k,), one entry for each distinct propensity, highest first.
+
+    levels, margins
+        The propensity, and the lowest margin seen at it.
+    mqls, caught
+        Leads that cross, and those of them that convert within the horizon after crossing.
+    backlog
+        Of `mqls` the first night's: open before the window, and at or above the level when first seen.
+    leads, won
+        Leads in all, and those with a conversion within the horizon of any snapshot.
+    weeks
+        Length of the window in weeks; None for data without times.
+    share
+        The share of all the company's leads that these are: below 1 where windows part leads by group.
+    """
+
+    levels: Floats
+    margins: Floats
+    mqls: Counts
+    caught: Counts
+    backlog: Counts
+    leads: int
+    won: int
+    weeks: float | None
+    share: float
+
+    @classmethod
+    def of(
+        cls,
+        snapshots: pd.DataFrame,
+        *,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+        share: float = 1.0,
+    ) -> Crossings:
+        """Count first crossings at every level.
+
+        Parameters
+        ----------
+        snapshots
+            The decision window: ``lead_id, as_of, margin, propensity, label``; optionally
+            ``created_at``, without which no lead is backlog. Without ``as_of`` the data has no times,
+            and each lead one row.
+        start, end
+            The window in which the leads came in, end not included; if not given, from the first day
+            of a snapshot to its last. Snapshots of these leads after `end` count: in a steady flow they
+            stand for those that leads from before `start` have within it.
+        share
+            The share of all leads that the table holds, above 0 to 1.
+
+        Raises
+        ------
+        DataError
+            A missing column, no rows, a missing value, a snapshot twice, a label not 0 or 1.
+        ConfigurationError
+            A window that ends before it starts, or a share outside of 0 to 1.
+        """
+        table = _checked(snapshots)
+        if not 0.0 < share <= 1.0:
+            raise ConfigurationError(f"The leads are a share of {share} of all.", allowed="above 0, up to 1")
+        window = _window(table["as_of"], start, end) if "as_of" in table else None
+        levels, place = np.unique(table["propensity"], return_inverse=True)
+        margins = np.full(len(levels), np.inf)
+        np.minimum.at(margins, place, table["margin"])
+        records = _records(table, None if window is None else window[0])
+        levels = levels[::-1]
+        return cls(
+            levels=levels,
+            margins=margins[::-1],
+            mqls=_crossing(records, np.ones(len(records)), levels),
+            caught=_crossing(records, records["label"], levels),
+            backlog=_crossing(records, records["backlog"], levels),
+            leads=int(table["lead_id"].nunique()),
+            won=int(table.groupby("lead_id")["label"].max().sum()),
+            weeks=None if window is None else (window[1] - window[0]) / WEEK,
+            share=share,
+        )
+
+    def new_per_week(self) -> Floats:
+        """Return (k,) new MQLs a week at each level. Raises `ConfigurationError` without times."""
+        if self.weeks is None:
+            raise ConfigurationError(
+                "New MQLs a week were asked for, but the data has no times.",
+                allowed="value, precision or manual for data without times",
+                todo="Choose another cutoff policy.",
+            )
+        return (self.mqls - self.backlog) / self.weeks / self.share
+
+    def at(self, level: float) -> dict[str, Any]:
+        """Return the evidence for any level: what was seen in the window, ready for JSON."""
+        # The lowest level of those at or above: between two levels nothing changes.
+        place = int(np.searchsorted(-self.levels, -level, side="right")) - 1
+        mqls, caught, backlog = (
+            (int(of[place]) if place >= 0 else 0) for of in (self.mqls, self.caught, self.backlog)
+        )
+        return {
+            "estimate": proportion(caught, mqls),
+            "mqls": mqls,
+            "backlog": backlog,
+            "mqls_per_week": (
+                None if self.weeks is None else float((mqls - backlog) / self.weeks / self.share)
+            ),
+            "conversions_caught": caught,
+            "conversions": self.won,
+            "share_caught": caught / self.won if self.won else None,
+            "leads": self.leads,
+            "weeks": self.weeks,
+        }
+
+    def margin_at(self, level: float) -> float | None:
+        """Return the lowest margin seen at or above a level, None if no lead got there."""
+        reached = self.margins[self.levels >= level]
+        return float(reached.min()) if len(reached) else None
+
+
+def proportion(successes: int, trials: int, confidence: float = CONFIDENCE) -> dict[str, float | None]:
+    """Return a share with its exact binomial interval (Clopper and Pearson, 1934)."""
+    if not trials:
+        return {"value": None, "low": 0.0, "high": 1.0, "confidence": confidence}
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    return {
+        "value": successes / trials,
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "confidence": confidence,
+    }
+
+
+def _records(table: pd.DataFrame, start: pd.Timestamp | None) -> pd.DataFrame:
+    """Return each lead's snapshots that rise above all its earlier ones.
+
+    A record is the lead's first crossing of every level above `before` up to and including `upto`.
+    """
+    lead = table["lead_id"]
+    upto = table["propensity"]
+    before = upto.groupby(lead, sort=False).cummax().groupby(lead, sort=False).shift(fill_value=-np.inf)
+    first = np.isneginf(before)
+    backlog = first & (table["created_at"] < start) if "created_at" in table and start is not None else False
+    columns = {"before": before, "upto": upto, "label": table["label"], "backlog": backlog}
+    return pd.DataFrame(columns)[upto > before]
+
+
+def _crossing(records: pd.DataFrame, count: ArrayLike, levels: Floats) -> Counts:
+    """Return (k,) the sum of `count` over the records that are a first crossing of each level."""
+    counted = np.asarray(count, dtype=np.int64)
+
+    def reaching(bound: pd.Series) -> Counts:
+        order = np.argsort(bound.to_numpy())
+        rest = np.r_[np.cumsum(counted[order][::-1])[::-1], 0]
+        return rest[np.searchsorted(bound.to_numpy()[order], levels, side="left")]
+
+    return reaching(records["upto"]) - reaching(records["before"])
+
+
+def _window(
+    times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the window's start and end, from the snapshots' days where they are not given."""
+    first = times.min().normalize() if start is None else start
+    last = times.max().normalize() + pd.Timedelta(days=1) if end is None else end
+    if not first < last:
+        raise ConfigurationError(
+            f"The decision window goes from {first} to {last}.", allowed="end after start"
+        )
+    return first, last
+
+
+def _checked(snapshots: pd.DataFrame) -> pd.DataFrame:
+    """Return the snapshots in order of lead and time, or say what is wrong with them."""
+    missing = [name for name in COLUMNS if name not in snapshots]
+    if missing:
+        raise DataError(f"The decision window lacks {listed(missing)}.", allowed=listed([*COLUMNS, "as_of"]))
+    key = [name for name in ("lead_id", "as_of") if name in snapshots]
+    table = snapshots[[*key, "margin", "propensity", "label"]]
+    empty = int(table.isna().any(axis=1).sum())
+    if not len(table) or empty or not table["label"].isin((0, 1)).all():
+        raise DataError(
+            "The decision window cannot be counted.",
+            where=f"{len(table)} snapshots, {empty} of them with a missing value",
+            allowed="at least one snapshot, no missing value, labels 0 or 1",
+        )
+    twice = table.duplicated(key)
+    if twice.any():
+        raise DataError(
+            f"{int(twice.sum())} snapshots of the decision window are there twice.",
+            where=f"for example {listed(table.loc[twice, key].iloc[0])}",
+            allowed=f"one row for each {' and '.join(key)}",
+        )
+    if "created_at" in snapshots:
+        table = table.assign(created_at=snapshots["created_at"])
+    return table.sort_values(key, kind="stable", ignore_index=True)
