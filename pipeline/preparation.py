@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -34,13 +34,15 @@ class Prepared:
     ``snapshots`` is the canonical table (snapshot, lead_id, as_of, as_of_local) of those used;
     ``keys`` the same in memory with group_id, age, opened_at, label and window. The window is
     "train", "stopping", "calibration", "decision", "test" (leads open on the scoring calendar) or
-    "test_by_age" (the same time seen at the configured ages).
+    "test_by_age" (the same time seen at the configured ages). ``decision_time_snapshots`` counts
+    the snapshots of all leads in the decision window's time, whichever window their lead belongs to.
     """
 
     snapshots: ir.Table
     keys: pd.DataFrame
     bounds: Bounds | None
     split: str
+    decision_time_snapshots: int = 0
 
     def rows(self, *windows: str) -> pd.DataFrame:
         """Return the keys of some windows."""
@@ -93,7 +95,8 @@ def _by_time(dataset: Dataset, spans: ir.Table) -> Prepared:
     in_test = bounds.of(keys["as_of"]) == "test"
     keys.loc[in_test & aged, "window"] = "test_by_age"
     keys.loc[in_test & ~aged, "window"] = "test"
-    return _used(dataset, numbered, keys, bounds)
+    decision_time = int((bounds.of(keys.loc[aged, "as_of"]) == "decision").sum())
+    return replace(_used(dataset, numbered, keys, bounds), decision_time_snapshots=decision_time)
 
 
 def _first_part(keys: pd.DataFrame, bounds: Bounds) -> pd.Series:

@@ -2,9 +2,9 @@
 
 With times, the windows follow each other; everything before the test window has matured when it
 starts (the embargo). A lead, or an account where people share one, belongs to one of the windows
-before the test. Which one is drawn, evenly and always the same for the same group, among those that
-the schedule of its first lead touches. The schedule is known when that lead appears, so the draw
-cannot depend on how long a lead stayed open or how it ended.
+before the test. Which one is drawn, always the same for the same group, with the shares in which
+the schedule of its first lead falls into the windows. The schedule is known when that lead appears,
+so the draw cannot depend on how long a lead stayed open or how it ended.
 """
 
 from __future__ import annotations
@@ -138,12 +138,12 @@ def assign_by_time(
     first_schedules
         group_id and as_of: all moments scheduled for the first lead of each group, open or not.
     """
-    touched = first_schedules.assign(window=bounds.of(first_schedules["as_of"]))
-    touched = touched[touched["window"].isin(BUILDING)].drop_duplicates(["group_id", "window"])
-    touched = touched.assign(order=touched["window"].map(BUILDING.index)).sort_values(["group_id", "order"])
-    by_group = touched.groupby("group_id", sort=False)
+    scheduled = first_schedules.assign(window=bounds.of(first_schedules["as_of"]))
+    scheduled = scheduled[scheduled["window"].isin(BUILDING)].sort_values(["group_id", "as_of"])
+    # Drawing one of the scheduled moments draws its window in the right share.
+    by_group = scheduled.groupby("group_id", sort=False)
     rank, count = by_group.cumcount(), by_group["window"].transform("size")
-    chosen = touched[rank == np.floor(draw(touched["group_id"]) * count).astype(int)]
+    chosen = scheduled[rank == np.floor(draw(scheduled["group_id"]) * count).astype(int)]
     window_of = chosen.set_index("group_id")["window"]
     own = bounds.of(keys["as_of"])
     assigned = keys["group_id"].map(window_of).to_numpy()

@@ -1,0 +1,239 @@
+"""The command line. Everything heavy is imported inside the command that needs it: help is instant."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from features.errors import ConfigurationError, PropenseError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+INTERRUPTED = 130
+
+
+def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command has."""
+    config = click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), default="propense.toml",
+        show_default=True, metavar="FILE", help="The project's configuration.",
+    )  # fmt: skip
+    output = click.option(
+        "--output", type=click.Path(path_type=Path), default=None, metavar="DIR",
+        help="Where results and mlflow.db go.  [default: output/<project name>]",
+    )  # fmt: skip
+    return config(output(command))
+
+
+def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Read a moment as naive UTC; without an offset it is UTC, and a date is its first instant."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter('write it as "2026-06-30" or "2026-06-30T18:00:00+02:00"') from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+_as_of = click.option(
+    "--as-of", callback=_moment, default=None, metavar="TIME",
+    help="The moment the leads are seen at, in UTC unless it has an offset.  [default: now]",
+)  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="propense")
+def main_group() -> None:
+    """How likely each open lead is to convert, learned from your own won and lost leads.
+
+    Start with `propense init`, then `check`, `train`, `score` and `sync`.
+    """
+
+
+@main_group.command()
+@_shared
+def init(config_file: Path, output: Path | None) -> None:
+    """Write a commented propense.toml to fill in."""
+    from pipeline.template import write_template
+
+    write_template(config_file)
+    click.echo(f"Wrote {config_file}. Name your tables and columns in it, then run `propense check`.")
+
+
+@main_group.command()
+@_shared
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check(config_file: Path, output: Path | None, as_json: bool) -> None:
+    """Say what is in the data, what is wrong with it, and whether it supports a training."""
+    from pipeline import check as checking
+
+    config = _config(config_file)
+    checked = checking.check(config, _now())
+    if as_json:
+        import json
+
+        from pipeline.files import finite
+
+        click.echo(json.dumps(finite(checking.as_json(checked)), indent=2, ensure_ascii=False))
+    else:
+        from pipeline.terminal import show_check
+
+        show_check(checked)
+    sys.exit(checking.exit_status(checked))
+
+
+@main_group.command()
+@_shared
+def train(config_file: Path, output: Path | None) -> None:
+    """Train on past leads, evaluate on the untouched test window, register as champion."""
+    from pipeline.terminal import show_training
+    from pipeline.train import train as run
+
+    config = _config(config_file)
+    folder = _folder(config, output)
+    trained = run(config, _now(), folder, _teller())
+    show_training(trained.account, folder)
+
+
+@main_group.command()
+@_shared
+@_as_of
+@click.option(
+    "--leads", "leads_file", type=click.Path(path_type=Path), default=None, metavar="FILE",
+    help="Score the leads of this file instead of the configured table.",
+)  # fmt: skip
+def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_file: Path | None) -> None:
+    """Score every lead open at a moment, into scores.parquet and excluded.parquet."""
+    from pipeline.score import score as run
+    from pipeline.terminal import show_scores
+
+    config, now = _config(config_file), _now()
+    folder = _folder(config, output)
+    scored = run(config, as_of or now, now, folder, leads_file=leads_file, tell=_teller())
+    show_scores(scored.scores, scored.excluded, config.project.target)
+    click.echo(f"Wrote {folder / 'scores.parquet'} and {folder / 'excluded.parquet'}.")
+
+
+@main_group.command()
+@_shared
+@_as_of
+@click.argument("lead_id")
+def explain(config_file: Path, output: Path | None, as_of: datetime | None, lead_id: str) -> None:
+    """Tell one lead's story: its propensity, what raises and lowers it, what it did last."""
+    from pipeline.explain import explain as run
+
+    config, now = _config(config_file), _now()
+    run(config, as_of or now, now, _folder(config, output), lead_id)
+
+
+@main_group.command()
+@_shared
+@click.argument("destination")
+def sync(config_file: Path, output: Path | None, destination: str) -> None:
+    """Write the newest scores to a destination named in the configuration."""
+    from pipeline.deliver import sync as run
+
+    config = _config(config_file)
+    done = run(config, _folder(config, output), destination)
+    click.echo(f"Updated {done.updated:,} leads in '{done.destination}'; none was created.")
+    if done.missing:
+        click.echo(f"{len(done.missing):,} leads are not there, for example {done.missing[0]}.")
+
+
+@main_group.command()
+@_shared
+@click.option("--leads", default=6000, show_default=True, type=click.IntRange(min=50), help="How many leads.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same files.")
+@click.argument("directory", type=click.Path(path_type=Path))
+def simulate(config_file: Path, output: Path | None, leads: int, seed: int, directory: Path) -> None:
+    """Write a simulated CRM, whose true probabilities are known, into a directory."""
+    from pipeline.simulation import simulate as run
+    from pipeline.template import write_simulated
+
+    summary = run(leads, seed, directory, _teller())
+    write_simulated(directory)
+    click.echo(f"{summary}\nNext: propense check --config {directory / 'propense.toml'}")
+
+
+@main_group.command()
+@_shared
+@click.option("--leads", default=8000, show_default=True, type=click.IntRange(min=50), help="How many leads.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same demo.")
+@click.argument("directory", type=click.Path(path_type=Path), default="demo")
+def demo(config_file: Path, output: Path | None, leads: int, seed: int, directory: Path) -> None:
+    """Run the whole way once on a simulated CRM: simulate, train, score, write back."""
+    from pipeline.demo import demo as run
+
+    run(directory, leads, seed, output or directory / "output", _teller())
+
+
+def _config(path: Path) -> Config:
+    from pipeline.configuring import read_config
+
+    return read_config(path)
+
+
+def _folder(config: Config, output: Path | None) -> Path:
+    return output or Path("output") / config.project.name
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _teller() -> Callable[[str], None]:
+    """Return what tells progress, on standard error so that results can be piped."""
+    return lambda message: click.echo(f"… {message}", err=True)
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one message and a status, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminated)  # cleaned up after like Ctrl-C
+    try:
+        main_group.main(standalone_mode=False)
+    except PropenseError as error:
+        _fail(error)
+    except click.exceptions.Abort:
+        _interrupted()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _interrupted()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(ConfigurationError(f"{error.strerror or error}.", where=str(error.filename or "")))
+
+
+def _fail(error: PropenseError) -> NoReturn:
+    from pipeline.terminal import show_error
+
+    show_error(error)
+    sys.exit(error.exit_status)
+
+
+def _interrupted() -> NoReturn:
+    click.echo(
+        "Interrupted. Nothing half-written is left under its final name; run the same command again.",
+        err=True,
+    )
+    sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

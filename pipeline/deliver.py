@@ -1,0 +1,112 @@
+"""The last station: scores written back to where sales works."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.errors import ConfigurationError, DataError, DeliveryError, listed, nearest
+from pipeline.config import Config, Destination
+from pipeline.score import SCORES
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """How a delivery went: leads whose record was updated, and ids that the destination lacks."""
+
+    destination: str
+    updated: int
+    missing: list[str]
+
+
+def sync(config: Config, folder: Path, name: str) -> Delivered:
+    """Write the newest scores to a destination, all of them in one transaction.
+
+    Leads are only ever updated, never created; ids that the destination lacks are reported.
+
+    Raises
+    ------
+    PropenseError
+        Unknown destination, no scores yet, or a table or column that is not there.
+    """
+    destination = config.destinations.get(name)
+    if destination is None:
+        raise ConfigurationError(
+            f"There is no destination '{name}'.",
+            allowed=listed(config.destinations) or "none is configured",
+            todo=nearest(name, config.destinations) or "add a section [destinations.<name>]",
+        )
+    return _to_sqlite(name, destination, config.root / destination.path, _rows(folder, destination))
+
+
+def _rows(folder: Path, destination: Destination) -> pd.DataFrame:
+    path = folder / "scores.parquet"
+    if not path.exists():
+        raise DataError("There are no scores yet.", where=str(path), todo="run `propense score` first")
+    unknown = [c for c in destination.fields if c not in SCORES.names]
+    if unknown:
+        raise ConfigurationError(
+            f"scores.parquet has no columns {listed(map(repr, unknown))}.", allowed=listed(SCORES.names, 20)
+        )
+    table = pq.read_table(path).to_pandas()
+    return table[["lead_id", *destination.fields]].map(_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a database column of text or numbers can hold it."""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        signs = {"up": "+", "down": "−"}
+        return "; ".join(f"{signs[reason['direction']]} {reason['text']}" for reason in value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def _to_sqlite(name: str, destination: Destination, path: Path, rows: pd.DataFrame) -> Delivered:
+    if not path.exists():
+        raise DeliveryError(
+            "The database is not there.", where=f"destination '{name}': {path}",
+            todo="correct `path`; it is relative to the configuration, or to PROPENSE_DATA if set",
+        )  # fmt: skip
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        _check_columns(connection, name, destination)
+        sets = ", ".join(f"{_quoted(column)} = ?" for column in destination.fields.values())
+        update = f"UPDATE {_quoted(destination.table)} SET {sets} WHERE {_quoted(destination.key)} = ?"
+        missing = []
+        with connection:  # one transaction: all of them or none
+            for lead_id, *values in rows.itertuples(index=False):
+                if connection.execute(update, (*values, lead_id)).rowcount == 0:
+                    missing.append(lead_id)
+    except sqlite3.Error as error:
+        raise DeliveryError(
+            f"Nothing was written: {error}.", where=f"destination '{name}': {path}",
+            todo="run `propense sync` again when the database can be written",
+        ) from None  # fmt: skip
+    finally:
+        connection.close()
+    return Delivered(name, len(rows) - len(missing), missing)
+
+
+def _check_columns(connection: sqlite3.Connection, name: str, destination: Destination) -> None:
+    there = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(destination.table)})")]
+    wanted = [destination.key, *destination.fields.values()]
+    absent = [column for column in wanted if column not in there]
+    if absent:
+        raise DeliveryError(
+            f"The table '{destination.table}' has no columns {listed(map(repr, absent))}."
+            if there
+            else f"There is no table '{destination.table}'.",
+            where=f"destination '{name}'",
+            allowed=listed(there, 40),
+            todo="add the columns to the CRM, or correct [destinations]",
+        )
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'

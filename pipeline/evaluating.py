@@ -1,0 +1,77 @@
+"""What ``train.json`` says of the test window, computed from the predictions alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from models.bundle import Bundle
+from models.evaluation import by_age, evaluate, evaluation
+
+MODELS = {"propense": "propensity", "logistic": "logistic", "base_rate": "base_rate", "rules": "rules"}
+
+
+def propensities(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the predictions of each model that there is, under the name used in ``train.json``."""
+    return {name: rows[column] for name, column in MODELS.items() if rows[column].notna().all()}
+
+
+def evaluate_test(
+    predictions: pd.DataFrame, bundle: Bundle, rules_mql_at: float | None, seed: int
+) -> dict[str, Any]:
+    """Evaluate the test window: as operated, by age, and for new leads.
+
+    Returns
+    -------
+    dict
+        ``test``: metric, model, ``{value, low, high}`` on the leads open on the scoring calendar;
+        ``difference``: the same for propense minus logistic, paired; ``by_age`` and ``new_leads``.
+    """
+    test = predictions[predictions["part"] == "test"]
+    whole = evaluation(
+        test["label"],
+        propensities(test),
+        test["group_id"],
+        selected=_selected(test, bundle, rules_mql_at),
+        seed=seed,
+    )
+    found: dict[str, Any] = {
+        "test": whole.intervals(),
+        "difference": whole.difference("propense", "logistic"),
+    }
+    aged = predictions[predictions["part"] == "test_by_age"]
+    if len(aged):
+        found["by_age"] = by_age(
+            aged["label"], propensities(aged), aged["group_id"], aged["age"], resamples=100, seed=seed
+        )
+    new = test[~test["group_id"].isin(_built_from(predictions))]
+    if 0 < len(new) < len(test):
+        found["new_leads"] = {
+            "leads": int(new["lead_id"].nunique()),
+            "test": evaluate(new["label"], propensities(new), new["group_id"], resamples=100, seed=seed),
+        }
+    return found
+
+
+def _built_from(predictions: pd.DataFrame) -> pd.Series:
+    return predictions.loc[predictions["part"].isin(["train", "calibration", "decision"]), "group_id"]
+
+
+def _selected(test: pd.DataFrame, bundle: Bundle, rules_mql_at: float | None) -> dict[str, pd.Series]:
+    """Return who is an MQL: by the cutoff in force, and by the user's own points."""
+    selected = {"propense": pd.Series(bundle.cutoffs[0].passes(test["propensity"]), index=test.index)}
+    if rules_mql_at is not None and test["points"].notna().all():
+        selected["rules"] = test["points"] >= rules_mql_at
+    return selected
+
+
+def flat_metrics(found: dict[str, Any]) -> dict[str, float]:
+    """Return the values of the test window as MLflow metrics: ``test_auc``, ``test_auc_logistic``, ..."""
+    metrics = {}
+    for metric, models in found["test"].items():
+        for name, interval in models.items():
+            suffix = "" if name == "propense" else f"_{name}"
+            if interval["value"] is not None:
+                metrics[f"test_{metric}{suffix}"] = interval["value"]
+    return metrics

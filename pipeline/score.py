@@ -1,0 +1,188 @@
+"""The main job's second half: the open leads at a moment, scored and written, none of them lost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from features.errors import ConfigurationError, DataError, nearest
+from features.tables import Attribute
+from models.bundle import Bundle
+from pipeline import featuring
+from pipeline.config import Config
+from pipeline.files import write_parquet
+from pipeline.preparation import at_moment
+from pipeline.registry import Registered, Registry
+from pipeline.source.dataset import Dataset, load
+
+_REASON = pa.struct(
+    [
+        ("concept", pa.string()),
+        ("direction", pa.string()),
+        ("strength", pa.float64()),
+        ("text", pa.string()),
+        ("value", pa.string()),
+    ]
+)
+SCORES = pa.schema(
+    [
+        ("lead_id", pa.string()),
+        ("target", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("propensity", pa.float64()),
+        ("propensity_low", pa.float64()),
+        ("propensity_high", pa.float64()),
+        ("score", pa.int64()),
+        ("band", pa.string()),
+        ("grade", pa.string()),
+        ("sales_ready", pa.bool_()),
+        ("fit", pa.float64()),
+        ("engagement", pa.float64()),
+        ("reasons", pa.list_(_REASON)),
+        ("model_version", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
+EXCLUDED = pa.schema([("lead_id", pa.string()), ("reason", pa.string()), ("survivor_id", pa.string())])
+# Why an open lead is not scored; the words are those of ``excluded.parquet``.
+HANDED_OVER = "handed_over"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of all open leads at a moment, and the open leads that were left out.
+
+    ``scores`` has the columns of `SCORES` and the margin; ``excluded`` those of `EXCLUDED`.
+    """
+
+    scores: pd.DataFrame
+    excluded: pd.DataFrame
+    bundle: Bundle
+    dataset: Dataset
+
+
+def score(
+    config: Config,
+    as_of: datetime,
+    now: datetime,
+    folder: Path,
+    *,
+    leads_file: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Scored:
+    """Score every lead open at `as_of` with the champion, and write both files.
+
+    ``scores.parquet`` and ``excluded.parquet`` together are all open leads. Each is replaced
+    only when it is complete.
+
+    Parameters
+    ----------
+    as_of, now
+        Naive UTC. Only what was known strictly before `as_of` is used; data later than `now` is a
+        mistake.
+    leads_file
+        Score the leads of this file instead of the configured table.
+
+    Raises
+    ------
+    PropenseError
+        No model, or data that does not fit it.
+    """
+    tell = tell or (lambda message: None)
+    tell("loading the champion")
+    champion = Registry(folder, config.project.name).champion()
+    scored = score_with(champion, config, as_of, now, leads_file=leads_file, tell=tell)
+    write_parquet(folder / "excluded.parquet", scored.excluded, EXCLUDED)
+    write_parquet(folder / "scores.parquet", scored.scores, SCORES)
+    return scored
+
+
+def score_with(
+    champion: Registered,
+    config: Config,
+    as_of: datetime,
+    now: datetime,
+    *,
+    leads_file: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Scored:
+    """Score every lead open at `as_of` with a given model, in memory."""
+    tell = tell or (lambda message: None)
+    bundle = champion.bundle
+    _check_fits(config, bundle, leads_file)
+    tell("reading the tables")
+    dataset = load(config, now, leads_file=leads_file, known=known_attributes(bundle))
+    dataset.findings.raise_errors()
+    snapshots, keys = at_moment(dataset, as_of)
+    wanted = keys.index[~keys["handed_over"]]
+    tell(f"scoring {len(wanted):,} open leads")
+    chosen = featuring.select(dataset, snapshots, wanted.to_list())
+    features = featuring.features_of(dataset, chosen, bundle.vocabulary)
+    asked = featuring.asked_for_sales(dataset, chosen, config.decision.sales_ready_kinds)
+    scores = bundle.score(features, None if asked is None else asked.loc[features.index])
+    return Scored(_with_keys(scores, keys, champion), _excluded(keys), bundle, dataset)
+
+
+def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:
+    """Return the attributes that the model was trained on."""
+    return tuple(known.declared for known in bundle.vocabulary.attributes)
+
+
+def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None:
+    about = bundle.about
+    if (about["horizon"] is None) != config.flat:
+        raise ConfigurationError(
+            "The model was trained on another kind of data than the configuration now describes.",
+            todo="train again with this configuration",
+        )
+    if config.flat and leads_file is None and config.leads.open_when is None:
+        raise ConfigurationError(
+            "A flat table does not say which leads are open.",
+            allowed="[leads.open_when] in the configuration, or --leads FILE with the leads to score",
+        )
+
+
+def _with_keys(scores: pd.DataFrame, keys: pd.DataFrame, champion: Registered) -> pd.DataFrame:
+    found = scores.join(keys[["lead_id", "as_of"]])
+    return found.assign(
+        as_of=found["as_of"].dt.tz_localize("UTC"),
+        target=champion.bundle.about["target"],
+        model_version=champion.version,
+        run_id=uuid.uuid4().hex,
+    ).sort_values("lead_id", ignore_index=True)
+
+
+def _excluded(keys: pd.DataFrame) -> pd.DataFrame:
+    out = keys.loc[keys["handed_over"], ["lead_id"]]
+    return out.assign(reason=HANDED_OVER, survivor_id=None).reset_index(drop=True)
+
+
+def one_lead(scored: Scored, lead_id: str) -> dict[str, Any]:
+    """Return one lead's scores as a dictionary.
+
+    Raises
+    ------
+    DataError
+        The lead is not open, or there is none of that id.
+    """
+    found = scored.scores[scored.scores["lead_id"] == lead_id]
+    if len(found):
+        return dict(found.iloc[0])
+    if (scored.excluded["lead_id"] == lead_id).any():
+        raise DataError(
+            f"Lead '{lead_id}' is open, but sales has taken it over: its decision is made.",
+            todo="ask for an earlier moment with --as-of",
+        )
+    ids = scored.dataset.tables.leads.lead_id.execute().tolist()
+    if lead_id in ids:
+        raise DataError(
+            f"Lead '{lead_id}' was not open at that moment.", todo="ask for another moment with --as-of"
+        )
+    raise DataError(f"There is no lead '{lead_id}'.", todo=nearest(lead_id, ids))

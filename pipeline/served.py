@@ -1,0 +1,66 @@
+"""How MLflow loads a bundle: by this module's name, from text files, with their digests checked.
+
+The registered model is data only. MLflow imports this module from the installed application and
+calls `_load_pyfunc`; nothing is unpickled and no copy of our code is imported under another name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.catalogue import catalogue
+from features.errors import BundleError, listed
+from models.bundle import Bundle, bundle_digest
+
+
+def read_bundle(folder: Path) -> tuple[Bundle, str]:
+    """Read a bundle from a folder; return it with the digest of the whole.
+
+    Raises
+    ------
+    BundleError
+        The folder is not there, or a file is missing or altered.
+    """
+    if not folder.is_dir():
+        raise BundleError(
+            "There is no trained model here.", where=str(folder), todo="train one with `propense train`"
+        )
+    texts = {file.name: file.read_bytes().decode("utf-8", "replace") for file in sorted(folder.iterdir())}
+    try:
+        return Bundle.from_texts(texts), bundle_digest(texts)
+    except BundleError as error:
+        raise BundleError(
+            error.given, allowed=error.allowed, todo=error.todo, where=f"{folder} {error.where}".strip()
+        ) from None
+
+
+class ServedModel:
+    """A bundle as MLflow's pyfunc: a feature table in, scores out."""
+
+    def __init__(self, bundle: Bundle, digest: str) -> None:
+        self.bundle = bundle
+        self.digest = digest
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Score features (n, p), given under the names of the bundle's catalogue; categories as text."""
+        return self.bundle.score(self._typed(model_input))
+
+    def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
+        features = catalogue(self.bundle.vocabulary)
+        missing = [f.name for f in features if f.name not in table.columns]
+        if missing:
+            raise BundleError(f"Features are missing: {listed(missing)}.", allowed="all of the catalogue")
+        columns = {
+            f.name: pd.Categorical(table[f.name], categories=list(f.levels))
+            if f.type == "category"
+            else table[f.name].astype("float64").to_numpy()
+            for f in features
+        }
+        return pd.DataFrame(columns, index=table.index)
+
+
+def _load_pyfunc(data_path: str) -> ServedModel:
+    return ServedModel(*read_bundle(Path(data_path)))

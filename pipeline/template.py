@@ -1,0 +1,265 @@
+"""The configurations that the program writes: a commented one to fill in, and that of the simulated CRM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from features.errors import ConfigurationError
+from pipeline.files import write_text
+
+TEMPLATE = '''\
+# propense: how likely each open lead is to convert, learned from your own won and lost leads.
+# Fill in your tables and columns, then run `propense check`. Lines with a # are optional.
+# Paths are relative to this file; the environment variable PROPENSE_DATA overrides where they start.
+# Tables are CSV or Parquet files, or folders of them.
+
+[project]
+name = "my-company"            # names the registered model and the folder output/<name>/
+timezone = "Europe/Paris"      # of times without an offset, and of local hours and days
+# target = "won"               # what people call a conversion
+
+# Who may become a customer: one row a lead.
+[leads]
+table = "leads.csv"
+id = "lead_id"                 # never an e-mail address (or set hash_id = true)
+created_at = "created_at"
+# account = "account_id"       # leads of one account are never split between training and test
+# email = "email"              # only its domain is used
+# attributes = ["industry", "company_size", "job_title"]   # every other column if not given
+# ignore = ["contract_type"]   # filled in after the outcome: it would leak
+# old_score = ["lead_score"]   # your earlier score: never a feature
+# separator = ";"
+# time_format = "%d/%m/%Y %H:%M"   # if times are not ISO 8601; or "epoch_ms"
+# missing = ["Select", "N/A"]
+# [leads.sensitive]
+# age = "why training on it is justified"
+
+# What leads did, and what was done to them; as many of these sections as you have tables.
+[[activities]]
+table = "web.csv"
+lead_id = "lead_id"
+occurred_at = "occurred_at"
+kind = "kind"                  # a column; or kind_is = "web_visit" for every row
+# asset = "page"
+# channel = "channel"
+# value = "seconds"
+# known_at = "imported_at"     # if it was known later than it happened
+# actor_is = "lead"            # "lead", "marketing" or "sales"; or actor = "column"
+# actors = { call = "sales", email_sent = "marketing" }   # what a kind (or actor value) means
+
+# What became of them.
+[outcomes]
+table = "outcomes.csv"
+lead_id = "lead_id"
+outcome = "outcome"
+closed_at = "closed_at"
+# amount = "amount"
+# reason = "reason"
+# values = { won = ["Closed Won"], lost = ["Closed Lost"] }
+# episodes = "first"           # "all" if a lost lead may come back and be won
+# stale_after = "180d"         # silence after which a lead counts as closed
+# activity_kinds = ["contract_signed"]   # kinds that are the outcome itself
+# observed_until = 2026-06-30T00:00:00Z  # the latest time in the data if not given
+
+# [[entities]]                 # more about the leads, joined by a key
+# table = "accounts.csv"
+# key = "account_id"
+# lead_key = "account_id"
+
+# [[history]]                  # versions of attributes: used as they were known at the time
+# table = "history.csv"
+# lead_id = "lead_id"
+# known_at = "changed_at"
+# attributes = ["job_title"]
+
+# [stages]
+# table = "stages.csv"
+# lead_id = "lead_id"
+# stage = "stage"
+# at = "at"
+
+[snapshots]
+horizon = "30d"                # a conversion counts within so long; `propense check` suggests one
+# ages = ["1h", "1d", "3d", "7d", "14d", "30d"]
+# end_at_handover = true       # an MQL is decided before sales works it
+
+# [windows]                    # dates follow from the data if not pinned
+# test_from = 2026-03-01
+# split = "group"              # for a single cohort
+
+# The first cutoff is in force; the others are shown beside it.
+[[cutoffs]]
+policy = "precision"           # at least this share of the MQLs should convert
+at_least = 0.3
+# [[cutoffs]]
+# policy = "capacity"          # as many new MQLs as sales can work
+# per_week = 40
+# [[cutoffs]]
+# policy = "value"
+# contact_cost = 20
+# won_value = 400
+
+# Your own points, to be compared with.
+# [[rules]]
+# name = "newsletter"
+# points = 5
+# activity = "newsletter_subscribed"
+# [[rules]]
+# name = "case study"
+# points = 20
+# activity = "case_study"
+# [[rules]]
+# name = "personal address"
+# points = -6
+# email_class = "personal"
+
+# [decision]
+# rules_mql_at = 50
+# sales_ready_kinds = ["demo_requested", "quote_requested", "contact_requested"]
+
+# [destinations.crm]
+# type = "sqlite"
+# path = "crm.sqlite"
+# table = "leads"
+# key = "lead_id"
+# fields = { score = "propense_score", band = "propense_band" }
+'''
+
+SIMULATED = """\
+# The simulated CRM (see data/README.md): every kind of table that propense reads.
+
+[project]
+name = "simulated"
+timezone = "Europe/Paris"
+
+[leads]
+table = "leads.csv"
+id = "lead_id"
+created_at = "created_at"
+account = "account_id"
+email = "email"
+attributes = ["industry", "company_size", "source"]
+ignore = ["contract_type"]     # filled in by sales after winning
+old_score = ["lead_score"]
+
+[[activities]]
+table = "web.parquet"
+lead_id = "lead_id"
+occurred_at = "occurred_at"
+kind = "kind"
+asset = "asset"
+channel = "channel"
+value = "seconds"
+
+[[activities]]
+table = "marketing.parquet"
+lead_id = "lead_id"
+occurred_at = "occurred_at"
+kind = "kind"
+actor = "actor"
+asset = "asset"
+channel = "channel"
+
+[[activities]]
+table = "sales.csv"
+lead_id = "lead_id"
+occurred_at = "occurred_at"
+kind = "kind"
+actor = "actor"
+
+[outcomes]
+table = "outcomes.csv"
+lead_id = "lead_id"
+outcome = "outcome"
+closed_at = "closed_at"
+amount = "amount"
+reason = "reason"
+observed_until = 2026-06-30T00:00:00Z
+
+# Job title and country change; this is how each was known at the time.
+[[history]]
+table = "history.csv"
+lead_id = "lead_id"
+known_at = "known_at"
+attributes = ["job_title", "country"]
+
+[stages]
+table = "stages.csv"
+lead_id = "lead_id"
+stage = "stage"
+at = "at"
+by = "by"
+reason = "reason"
+
+[snapshots]
+horizon = "{horizon}"
+ages = ["1h", "1d", "3d", "7d", "14d", "30d", "60d"]
+
+[[cutoffs]]
+policy = "precision"
+at_least = 0.3
+
+[[cutoffs]]
+policy = "capacity"
+per_week = 10
+
+[[cutoffs]]
+policy = "value"
+contact_cost = 300
+won_value = 2400
+
+[decision]
+rules_mql_at = 50
+sales_ready_kinds = ["demo_requested", "quote_requested", "contact_requested"]
+
+[destinations.crm]
+type = "sqlite"
+path = "crm.sqlite"
+table = "leads"
+key = "lead_id"
+
+[destinations.crm.fields]
+propensity = "propense_propensity"
+score = "propense_score"
+band = "propense_band"
+grade = "propense_grade"
+reasons = "propense_reasons"
+model_version = "propense_model_version"
+as_of = "propense_as_of"
+run_id = "propense_run_id"
+
+# The hand-made point table that this company used so far.
+"""
+HORIZON = "90d"
+
+
+def write_template(path: Path) -> None:
+    """Write the commented configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        The file exists: it is never overwritten.
+    """
+    if path.exists():
+        raise ConfigurationError(
+            f"'{path}' exists and is left as it is.", todo="name another file with --config, or remove it"
+        )
+    write_text(path, TEMPLATE)
+
+
+def write_simulated(directory: Path) -> None:
+    """Write the configuration of a simulated CRM into its folder."""
+    from pipeline.simulation.following import PERSONAL_POINTS
+    from pipeline.simulation.world import World
+
+    rules = [
+        f'[[rules]]\nname = "{kind.replace("_", " ")}"\npoints = {points}\nactivity = "{kind}"\neach = true\n'
+        for kind, points in World().points.items()
+        if points
+    ]
+    rules.append(
+        f'[[rules]]\nname = "personal address"\npoints = {PERSONAL_POINTS}\nemail_class = "personal"\n'
+    )
+    text = SIMULATED.replace("{horizon}", HORIZON) + "\n" + "\n".join(rules)
+    write_text(directory / "propense.toml", text)

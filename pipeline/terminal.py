@@ -1,0 +1,282 @@
+"""What people see in the terminal: progress, tables, and the closing screens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from features.errors import PropenseError
+from pipeline.check import Checked
+
+LEVEL_STYLES = {"error": "bold red", "left out": "yellow", "note": "dim"}
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console that stays readable in a pipe or a log: no colours there, and 100 columns."""
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=100)
+
+
+def show_error(error: PropenseError) -> None:
+    """Print an error for people, on standard error."""
+    out = console(stderr=True)
+    out.print(f"[bold red]{error.title}:[/] {escape(error.message)}", soft_wrap=True)
+
+
+def table(title: str, columns: Iterable[tuple[str, str]], rows: Iterable[Iterable[object]]) -> Table:
+    """Return a table; `columns` are (heading, justification)."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, justify in columns:
+        made.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*(escape(str(cell)) for cell in row))
+    return made
+
+
+def show_check(checked: Checked) -> None:
+    """Print what a check found, table by table, and the verdict last."""
+    out = console()
+    dataset = checked.dataset
+    out.print(_tables(dataset.counts))
+    if len(checked.kinds):
+        out.print(_kinds(checked.kinds))
+    _attributes(out, checked)
+    out.print("[bold]Outcomes[/]  " + ", ".join(f"{k}: {v:,}" for k, v in checked.outcomes.items()))
+    if dataset.observed_until:
+        how = "given" if dataset.observed_given else "the latest time in the data"
+        out.print(
+            f"Outcomes are taken as complete until {dataset.observed_until:%Y-%m-%d %H:%M} UTC ({how})."
+        )
+    _time_to_win(out, checked)
+    for note in checked.notes:
+        out.print(f"• {escape(note)}")
+    show_findings(out, checked)
+    if checked.prepared:
+        out.print(windows_table(checked.prepared.summary, checked.prepared.split))
+    if checked.problem:
+        out.print(f"[bold red]Not ready:[/] {escape(checked.problem.message)}", soft_wrap=True)
+    else:
+        out.print("[bold green]Ready.[/] Train with `propense train`.")
+
+
+def _tables(counts: dict[str, dict[str, Any]]) -> Table:
+    rows = [(name, c["file"], f"{c['rows']:,}", c["columns"]) for name, c in counts.items()]
+    headings = [("table", "left"), ("file", "left"), ("rows", "right"), ("columns", "right")]
+    return table("Tables", headings, rows)
+
+
+def _kinds(kinds: pd.DataFrame, most: int = 40) -> Table:
+    rows = [(k.kind, k.actor, f"{k.activities:,}", f"{k.leads:,}") for k in kinds.head(most).itertuples()]
+    if len(kinds) > most:
+        rows.append((f"and {len(kinds) - most} more", "", "", ""))
+    headings = [("kind of activity", "left"), ("by", "left"), ("activities", "right"), ("leads", "right")]
+    return table("Activities", headings, rows)
+
+
+def _attributes(out: Console, checked: Checked) -> None:
+    rows = [
+        (a.name, a.type, a.family, "each version dated" if a.checked else "as it is today")
+        for a in checked.dataset.tables.attributes
+    ]
+    headings = [("attribute", "left"), ("read as", "left"), ("family", "left"), ("known at", "left")]
+    if rows:
+        out.print(table("Attributes", headings, rows))
+
+
+def _time_to_win(out: Console, checked: Checked) -> None:
+    if not checked.days_to_win:
+        return
+    shown = ", ".join(f"{q}: {days:.1f} d" for q, days in checked.days_to_win.items())
+    out.print(f"[bold]Time to a win[/]  {shown}")
+    horizon = checked.dataset.config.snapshots.horizon
+    suggested = checked.suggested_horizon
+    if suggested and suggested != horizon:
+        out.print(
+            f"  The horizon is {horizon.days} days; {suggested.days} days would hold three in four wins"
+            " as far as this history allows."
+        )
+
+
+def show_findings(out: Console, checked: Checked) -> None:
+    """Print findings, mistakes first."""
+    order = {level: place for place, level in enumerate(LEVEL_STYLES)}
+    for finding in sorted(checked.dataset.findings, key=lambda f: order[f.level]):
+        out.print(
+            f"[{LEVEL_STYLES[finding.level]}]{finding.level}:[/] {escape(str(finding))}", soft_wrap=True
+        )
+
+
+SPLITS = {
+    "time": "in time order, with one horizon between building and test",
+    "group": "at random by lead or account: this is NOT a test against the future",
+    "row": "in row order, without times: no embargo is possible",
+    "random": "at random by row, without times: this is NOT a test against the future",
+}
+
+
+def windows_table(summary: dict[str, dict[str, Any]], split: str) -> Table:
+    """Return the windows as a table that says how they were made."""
+    rows = []
+    for name, window in summary.items():
+        span = f"{window['from'][:10]} to {window['to'][:10]}" if window["from"] else "—"
+        leads, won = int(window["leads"]), int(window["won"])
+        share = f"{won / leads:.1%}" if leads else "—"
+        rows.append((name, span, f"{leads:,}", f"{window['snapshots']:,}", f"{won:,}", share))
+    headings = [
+        ("window", "left"), ("seen", "left"), ("leads", "right"), ("snapshots", "right"),
+        ("won", "right"), ("share", "right"),
+    ]  # fmt: skip
+    return table(f"Windows: split {SPLITS[split]}", headings, rows)
+
+
+METRICS = {
+    "auc": ("AUC", "{:.3f}"),
+    "average_precision": ("average precision", "{:.3f}"),
+    "log_loss": ("log loss", "{:.4f}"),
+    "brier": ("Brier", "{:.4f}"),
+    "calibration_error": ("calibration error", "{:.3f}"),
+    "lift_at_10": ("lift in the top tenth", "{:.2f}"),
+    "precision": ("precision at the cutoff", "{:.3f}"),
+    "recall": ("recall at the cutoff", "{:.3f}"),
+}
+
+
+def metrics_table(test: dict[str, Any], title: str = "Test window, untouched until now") -> Table:
+    """Return metrics by model, each with its 90 % interval."""
+    models = [m for m in ("propense", "logistic", "rules", "base_rate") if m in test["auc"]]
+    names = {"logistic": "logistic regression", "rules": "your points", "base_rate": "base rate"}
+    headings = [("", "left"), *((names.get(m, m), "left") for m in models)]
+    rows = []
+    for metric, (label, form) in METRICS.items():
+        if metric in test:
+            rows.append((label, *(_interval(test[metric].get(m), form) for m in models)))
+    return table(title, headings, rows)
+
+
+def _interval(found: dict[str, float | None] | None, form: str) -> str:
+    if not found or found["value"] is None:
+        return "—"
+    value, low, high = (form.format(found[k]) for k in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
+
+
+def show_training(account: dict[str, Any], folder: object) -> None:
+    """Print what a training found, and what to do next."""
+    out = console()
+    out.print(windows_table(account["windows"], account["split"]))
+    out.print(metrics_table(account["test"]))
+    for cutoff in account["cutoffs"]:
+        out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
+    out.print(f"Calibration: {account['calibration']['method']}. 90 % intervals from a bootstrap of leads.")
+    if account["end_at_handover"] is False:
+        out.print("Sales' own work is seen by the features, as the configuration asks.")
+    if account["unchecked"]:
+        names = ", ".join(account["unchecked"][:8]) + (", …" if len(account["unchecked"]) > 8 else "")
+        out.print(f"Taken as they are today, without a time: {escape(names)}.", soft_wrap=True)
+    left_out = [f for f in account["data"]["findings"] if f["level"] == "left out"]
+    if left_out:
+        out.print(f"Left out: {len(left_out)} columns or groups of rows; `propense check` lists them.")
+    version = account["model"]["version"]
+    lines = [
+        f"Registered as '{account['model']['name']}' version {version}, now the champion.",
+        f"Account: {folder}/train.json   Figures: {folder}/figures/",
+        "Next: `propense score` scores the open leads.",
+    ]
+    out.print(Panel(escape("\n".join(lines)), border_style="green", expand=False))
+
+
+def cutoff_sentence(cutoff: dict[str, Any]) -> str:
+    """Say a cutoff, its evidence, and that it promises nothing yet."""
+    evidence, policy = cutoff["evidence"], cutoff["policy"]
+    if cutoff["level"] is None:
+        return f"Cutoff by {policy}: none. {evidence.get('why', '')}"
+    estimate = evidence["estimate"]
+    said = f"Cutoff by {policy}: propensity {cutoff['level']:.3f}"
+    if estimate["value"] is not None:
+        said += (
+            f"; in the decision window {estimate['value']:.0%} of {evidence['mqls']:,} MQLs converted "
+            f"(90 % interval {estimate['low']:.0%} to {estimate['high']:.0%})"
+        )
+    if evidence.get("share_caught") is not None:
+        said += f", which caught {evidence['share_caught']:.0%} of the conversions"
+    if evidence.get("mqls_per_week") is not None:
+        said += f"; {evidence['mqls_per_week']:.1f} new MQLs a week"
+    return said + ". An estimate, not a promise."
+
+
+def show_scores(scores: pd.DataFrame, excluded: pd.DataFrame, target: str) -> None:
+    """Print how many leads are in each band, and the best of them."""
+    out = console()
+    if scores.empty:
+        out.print("No lead was open at that moment: both files are written, and scores are empty.")
+        return
+    bands = scores.groupby("band")["propensity"].agg(["size", "sum"])
+    rows = [
+        (band, f"{int(bands.loc[band, 'size']):,}", f"{bands.loc[band, 'sum']:.1f}")
+        for band in ("mql", "nurture", "let_go")
+        if band in bands.index
+    ]
+    headings = [("band", "left"), ("leads", "right"), ("expected conversions", "right")]
+    out.print(table(f"Open leads by band (propensity of '{target}')", headings, rows))
+    best = scores.sort_values(["propensity", "lead_id"], ascending=[False, True]).head(5)
+    rows = [
+        (
+            lead.lead_id,
+            f"{lead.propensity:.0%}",
+            f"{lead.propensity_low:.0%}–{lead.propensity_high:.0%}",
+            lead.score,
+            lead.grade,
+            lead.reasons[0]["text"] if len(lead.reasons) else "",
+        )
+        for lead in best.itertuples()
+    ]
+    headings = [
+        ("lead", "left"), ("propensity", "right"), ("90 % interval", "right"), ("score", "right"),
+        ("grade", "left"), ("strongest reason", "left"),
+    ]  # fmt: skip
+    out.print(table("The five most likely", headings, rows))
+    if len(excluded):
+        counts = excluded["reason"].value_counts()
+        shown = ", ".join(f"{reason}: {n:,}" for reason, n in counts.items())
+        out.print(f"Open but not scored: {shown} (excluded.parquet).")
+
+
+def show_lead(lead: dict[str, Any], history: pd.DataFrame, base: float) -> None:
+    """Print one lead's story: what it scored, why, and what it did last."""
+    out = console()
+    low, high = lead["propensity_low"], lead["propensity_high"]
+    out.print(
+        Panel(
+            f"[bold]{lead['propensity']:.0%}[/] likely to be {escape(lead['target'])} "
+            f"(90 % interval {low:.0%} to {high:.0%})\n"
+            f"band {lead['band']}, grade {lead['grade']}, score {lead['score']} of 100 "
+            "(its rank among past leads, not a probability)",
+            title=f"Lead {escape(str(lead['lead_id']))} as of {lead['as_of']:%Y-%m-%d %H:%M} UTC",
+            title_align="left",
+            expand=False,
+        )
+    )
+    for direction, title in (("up", "What raises it"), ("down", "What lowers it")):
+        chosen = [r for r in lead["reasons"] if r["direction"] == direction]
+        if chosen:
+            out.print(f"[bold]{title}[/]")
+        for reason in chosen:
+            out.print(f"  {reason['strength']:+.2f}  {escape(reason['text'])}".replace("+", _sign(direction)))
+    out.print(
+        f"[dim]On the scale of log-odds: {base:+.2f} for everybody, {lead['fit']:+.2f} for who the lead is, "
+        f"{lead['engagement']:+.2f} for what it did.[/]"
+    )
+    if len(history):
+        rows = [(f"{h.occurred_at:%Y-%m-%d %H:%M}", h.kind, h.asset or "") for h in history.itertuples()]
+        out.print(table("Last activities", [("when (UTC)", "left"), ("what", "left"), ("on", "left")], rows))
+
+
+def _sign(direction: str) -> str:
+    return "+" if direction == "up" else "−"

@@ -1,0 +1,248 @@
+"""The main job's first half: from past leads to a registered model and an honest account of it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from models.bundle import Bundle, bundle_digest
+from models.learning import Choices, Examples, Learned, learn
+from pipeline import featuring
+from pipeline.config import Config, CutoffConfig, format_duration
+from pipeline.evaluating import evaluate_test, flat_metrics
+from pipeline.figures import draw_all
+from pipeline.files import write_folder, write_json, write_parquet
+from pipeline.preparation import Prepared, prepare
+from pipeline.progress import Stages
+from pipeline.registry import Registry
+from pipeline.source.dataset import Dataset, load
+from pipeline.windows import check_enough
+
+PREDICTIONS = pa.schema(
+    [
+        ("lead_id", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("part", pa.string()),
+        ("label", pa.int8()),
+        *((name, pa.float64()) for name in ("margin", "propensity", "logistic", "base_rate", "rules")),
+        ("age", pa.string()),
+        ("points", pa.float64()),
+    ]
+)
+VERSIONS = ("propense", "scikit-learn", "lightgbm", "pandas", "mlflow", "shap", "duckdb", "ibis-framework")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind: the account in ``train.json``, the bundle and its version."""
+
+    account: dict[str, Any]
+    bundle: Bundle
+    version: str
+    run_id: str
+    folder: Path
+
+
+def train(config: Config, now: datetime, folder: Path, tell: Callable[[str], None] | None = None) -> Trained:
+    """Train on the past, evaluate on the untouched test window, register, and write the account.
+
+    Writes ``bundle/``, ``figures/``, ``test_predictions.parquet`` and, last, ``train.json`` into
+    `folder`; each is there whole or not at all.
+
+    Raises
+    ------
+    PropenseError
+        The data is wrong (nothing is trained), or cannot support the job.
+    """
+    stages = Stages(tell)
+    with stages.stage("source", "reading the tables"):
+        dataset = load(config, now)
+        dataset.findings.raise_errors()
+    with stages.stage("snapshots", "taking snapshots"):
+        prepared = prepare(dataset)
+        check_enough(prepared.summary)
+    with stages.stage("features", "computing features"):
+        vocabulary = featuring.learn_vocabulary(dataset, prepared, featuring.settings(config))
+        features = featuring.features_of(dataset, prepared.snapshots, vocabulary)
+        points = featuring.points_of(dataset, prepared.snapshots, config)
+    with stages.stage("model", f"training on {len(features):,} snapshots, {features.shape[1]} features"):
+        bounds = prepared.bounds
+        window = (bounds.decision, bounds.build_until) if bounds else None
+        examples = Examples(features, prepared.keys, points, decision_share(prepared), window)
+        learned = learn(examples, vocabulary, about(config, prepared), choices(config))
+    with stages.stage("evaluation", "evaluating on the test window"):
+        found = evaluate_test(
+            learned.predictions, learned.bundle, config.decision.rules_mql_at, config.model.seed
+        )
+    account = describe(config, dataset, prepared, learned, found, stages)
+    with stages.stage("registry", "drawing figures and registering the model"):
+        version, run_id = _keep(config, folder, learned, features, account, found)
+    account["stages"] = stages.records
+    account["model"] |= {"version": version, "run_id": run_id}
+    write_json(folder / "train.json", account)
+    return Trained(account, learned.bundle, version, run_id, folder)
+
+
+def choices(config: Config) -> Choices:
+    """Return what the configuration decides about the model."""
+    return Choices(
+        seed=config.model.seed,
+        members=config.model.members,
+        cutoffs=[_policy(cutoff) for cutoff in config.cutoffs],
+        nurture=config.decision.nurture_from,
+        sales_ready=config.decision.sales_ready_from,
+    )
+
+
+def _policy(cutoff: CutoffConfig) -> tuple[str, dict[str, Any]]:
+    parameters = {
+        "capacity": {"per_week": cutoff.per_week},
+        "value": {"cost": cutoff.contact_cost, "value": cutoff.won_value},
+        "precision": {"at_least": cutoff.at_least},
+        "manual": {"propensity": cutoff.level},
+    }[cutoff.policy]
+    return cutoff.policy, parameters
+
+
+def decision_share(prepared: Prepared) -> float:
+    """Return which share of the leads of the decision window's time its snapshots stand for.
+
+    The other leads of that time belong to other windows; new MQLs a week are counted for all.
+    """
+    decision = prepared.rows("decision")
+    if prepared.bounds is None:
+        return len(decision) / len(prepared.rows("train", "stopping", "calibration", "decision", "test"))
+    return len(decision) / max(prepared.decision_time_snapshots, 1)
+
+
+def about(config: Config, prepared: Prepared) -> dict[str, Any]:
+    """Return what the bundle was trained for."""
+    flat = config.flat
+    return {
+        "project": config.project.name,
+        "target": config.project.target,
+        "horizon": None if flat else format_duration(config.snapshots.horizon),
+        "split": prepared.split,
+        "timezone": config.project.timezone,
+        "end_at_handover": None if flat else config.snapshots.end_at_handover,
+    }
+
+
+def describe(
+    config: Config,
+    dataset: Dataset,
+    prepared: Prepared,
+    learned: Learned,
+    found: dict[str, Any],
+    stages: Stages,
+) -> dict[str, Any]:
+    """Return the account of a training: what other programs may rely on in ``train.json``."""
+    bundle = learned.bundle
+    return {
+        **{key: bundle.about[key] for key in ("project", "target", "horizon", "split", "end_at_handover")},
+        "windows": prepared.summary,
+        **found,
+        "calibration": {"method": learned.calibration.method, "evidence": learned.calibration.evidence},
+        "cutoffs": [cutoff.to_dict() for cutoff in bundle.cutoffs],
+        "bands": bundle.bands.to_dict(),
+        "unchecked": dataset.unchecked,
+        "data": {
+            "observed_until": f"{dataset.observed_until.isoformat()}Z" if dataset.observed_until else None,
+            "observed_until_given": dataset.observed_given,
+            "tables": {**dataset.counts},
+            "digests": file_digests(config),
+            "findings": dataset.findings.as_records(),
+        },
+        "model": {
+            "name": config.project.name,
+            "features": int(bundle.classifier.n_features_in_),
+            "wins": int(bundle.classifier.wins_),
+            "rounds": int(bundle.classifier.rounds_),
+            "members": config.model.members,
+            "settings": bundle.classifier.settings_.to_dict(),
+            "bundle_digest": bundle_digest(bundle.to_texts()),
+        },
+        "versions": versions(),
+        "stages": stages.records,
+    }
+
+
+def _keep(
+    config: Config,
+    folder: Path,
+    learned: Learned,
+    features: pd.DataFrame,
+    account: dict[str, Any],
+    found: dict[str, Any],
+) -> tuple[str, str]:
+    """Write figures, bundle and predictions, and register the model as champion."""
+    bundle, texts = learned.bundle, learned.bundle.to_texts()
+    test = learned.predictions[learned.predictions["part"] == "test"]
+    of_test = features.loc[test.index]
+    contributions = bundle.classifier.contributions(of_test)
+    write_folder(folder / "bundle", lambda part: _write_texts(part, texts))
+    write_folder(folder / "figures", lambda part: draw_all(test, contributions, of_test, part))
+    write_parquet(folder / "test_predictions.parquet", learned.predictions, PREDICTIONS)
+    registry = Registry(folder, config.project.name)
+    with registry.run("train") as run:
+        registry.log(
+            {**account["model"]["settings"], "split": account["split"], "horizon": account["horizon"],
+             "calibration": account["calibration"]["method"], "rounds": account["model"]["rounds"]},
+            flat_metrics(found),
+            {"git_commit": account["versions"]["git_commit"] or "unknown",
+             **{f"digest {name}": digest for name, digest in account["data"]["digests"].items()}},
+        )  # fmt: skip
+        registry.log_files(folder / "figures", "figures")
+        registry.log_files(folder / "bundle", "bundle")
+        version = registry.register(bundle, texts, folder / "bundle", of_test.head(5))
+        run_id = run.info.run_id
+    registry.promote(version)
+    return version, run_id
+
+
+def _write_texts(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        (folder / name).write_bytes(text.encode())
+
+
+def file_digests(config: Config) -> dict[str, str]:
+    """Return the SHA-256 of every data file, by its path in the configuration."""
+    tables = [config.leads, *config.activities, *config.entities, *config.history]
+    paths = [t.table for t in tables]
+    paths += [t.table for t in (config.outcomes, config.stages) if t is not None and t.table]
+    digests = {}
+    for path in dict.fromkeys(paths):
+        whole = config.root / path
+        for file in sorted(f for f in whole.rglob("*") if f.is_file()) if whole.is_dir() else [whole]:
+            name = path if file == whole else f"{path}/{file.relative_to(whole)}"
+            with file.open("rb") as stream:
+                digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that a result depends on, and the commit of this code if it is known."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    found |= {name: metadata.version(name) for name in VERSIONS}
+    return found | {"git_commit": _git_commit()}
+
+
+def _git_commit() -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
