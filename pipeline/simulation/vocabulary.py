@@ -1,0 +1,235 @@
+"""The fictional vocabulary: names, companies, titles, domains, and how often each occurs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST_NAMES: Final = (
+    "Anna",
+    "Ben",
+    "Chiara",
+    "David",
+    "Elena",
+    "Felix",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Katja",
+    "Louis",
+    "Marta",
+    "Nils",
+    "Olga",
+    "Pablo",
+    "Quirin",
+    "Rosa",
+    "Stefan",
+    "Tania",
+    "Ursula",
+    "Victor",
+    "Wanda",
+    "Xavier",
+    "Yara",
+    "Zeno",
+    "Amelie",
+    "Bruno",
+    "Clara",
+    "Dario",
+    "Emma",
+    "Fabio",
+    "Gaelle",
+    "Henrik",
+    "Irina",
+    "Jules",
+    "Lena",
+    "Milan",
+    "Nora",
+    "Oscar",
+)
+LAST_NAMES: Final = (
+    "Keller",
+    "Moreau",
+    "Rossi",
+    "Lindgren",
+    "Novak",
+    "Garcia",
+    "Janssen",
+    "Weber",
+    "Dubois",
+    "Ferrari",
+    "Hansen",
+    "Kovacs",
+    "Lopez",
+    "Peeters",
+    "Schmid",
+    "Laurent",
+    "Conti",
+    "Nyman",
+    "Horvat",
+    "Santos",
+    "Vries",
+    "Fischer",
+    "Girard",
+    "Greco",
+    "Olsen",
+    "Toth",
+    "Ruiz",
+    "Maes",
+    "Vogel",
+    "Renard",
+    "Marino",
+    "Berg",
+    "Kral",
+    "Silva",
+    "Bakker",
+    "Huber",
+    "Simon",
+    "Serra",
+    "Dahl",
+    "Urban",
+)
+COMPANY_FIRST: Final = (
+    "Nord",
+    "West",
+    "Alpen",
+    "Rhein",
+    "Delta",
+    "Helio",
+    "Terra",
+    "Nova",
+    "Astra",
+    "Vela",
+    "Orbis",
+    "Kompa",
+    "Lumen",
+    "Ferro",
+    "Aqua",
+    "Silva",
+    "Vento",
+    "Solis",
+    "Medi",
+    "Inter",
+)
+COMPANY_SECOND: Final = (
+    "werk",
+    "data",
+    "logic",
+    "trans",
+    "tec",
+    "plan",
+    "form",
+    "bau",
+    "med",
+    "soft",
+    "lab",
+    "line",
+    "net",
+    "pharm",
+    "stahl",
+    "kraft",
+    "shop",
+    "consult",
+    "food",
+    "media",
+)
+
+TITLES: Final = {
+    "executive": ("CEO", "Chief Financial Officer", "Chief Technology Officer", "Chief Operating Officer"),
+    "leader": ("Head of Purchasing", "Director of IT", "VP Operations", "Head of Marketing", "VP Sales"),
+    "manager": ("IT Manager", "Sales Manager", "Marketing Manager", "Office Manager"),
+    "staff": ("Analyst", "Engineer", "Buyer", "Consultant", "Assistant"),
+    "junior": ("Intern", "Student", "Trainee"),
+}
+SENIORITIES: Final = tuple(TITLES)
+SENIORITY_OF_TITLE: Final = {title: level for level, titles in TITLES.items() for title in titles}
+
+DOMAINS: Final = {
+    "personal": ("gmail.com", "outlook.com", "gmx.de", "orange.fr", "libero.it", "yahoo.com"),
+    "student": ("tum.de", "sorbonne-universite.fr", "ox.ac.uk", "polimi.it", "kuleuven.be"),
+    "disposable": ("mailinator.com", "yopmail.com", "guerrillamail.com", "trashmail.com"),
+    "test": ("propense-test.example",),
+}
+CLASS_OF_DOMAIN: Final = {domain: kind for kind, domains in DOMAINS.items() for domain in domains}
+
+# Level and share. The empty text is a field that nobody filled.
+INDUSTRIES: Final = {
+    "Software": 0.16,
+    "Manufacturing": 0.16,
+    "Logistics": 0.10,
+    "Finance": 0.09,
+    "Health": 0.09,
+    "Retail": 0.12,
+    "Consulting": 0.10,
+    "Education": 0.06,
+    "Public sector": 0.05,
+    "Hospitality": 0.04,
+    "": 0.03,
+}
+SIZES: Final = {"1-9": 0.22, "10-49": 0.27, "50-199": 0.22, "200-999": 0.13, "1000+": 0.08, "": 0.08}
+COUNTRIES: Final = {
+    "DE": 0.30,
+    "FR": 0.24,
+    "IT": 0.11,
+    "ES": 0.09,
+    "NL": 0.08,
+    "BE": 0.07,
+    "AT": 0.06,
+    "CH": 0.05,
+}
+SENIORITY_SHARES: Final = (0.09, 0.20, 0.27, 0.34, 0.10)
+
+# What brings a lead into the CRM, by source, as kinds and shares: its first activity.
+FIRST_ACTIVITY: Final = {
+    "website": {
+        "form_submitted": 0.40,
+        "awareness_content": 0.18,
+        "case_study": 0.12,
+        "newsletter_subscribed": 0.14,
+        "contact_requested": 0.08,
+        "demo_requested": 0.05,
+        "trial_started": 0.03,
+    },
+    "paid_ads": {"ad_clicked": 0.9, "demo_requested": 0.04, "awareness_content": 0.06},
+    "webinar": {"webinar_registered": 1.0},
+    "trade_fair": {"trade_fair_met": 1.0},
+    "referral": {"contact_requested": 0.35, "form_submitted": 0.65},
+    "social": {"social_follow": 0.7, "awareness_content": 0.3},
+    "partner": {"form_submitted": 0.6, "consideration_content": 0.25, "quote_requested": 0.15},
+    "purchased_list": {},
+}
+SOURCES: Final = {
+    "website": 0.36,
+    "paid_ads": 0.16,
+    "webinar": 0.11,
+    "trade_fair": 0.08,
+    "referral": 0.07,
+    "social": 0.09,
+    "partner": 0.06,
+    "purchased_list": 0.07,
+}
+
+CHANNELS: Final = {"search": 0.40, "direct": 0.27, "email": 0.14, "social": 0.09, "referral": 0.10}
+ASSETS: Final = {
+    "visit": ("/", "/product", "/blog", "/customers", "/integrations", "/about"),
+    "repeated_visit": ("/", "/product", "/blog", "/customers", "/integrations", "/about"),
+    "page_viewed": ("/product", "/features", "/blog/trends", "/team", "/faq", "/integrations", "/security"),
+    "long_visit": ("/product", "/documentation", "/customers"),
+    "pricing_page": ("/pricing",),
+    "form_submitted": ("form-contact-data", "form-download", "form-checklist"),
+    "awareness_content": ("guide-market-2025", "infographic-trends", "e-book-basics"),
+    "consideration_content": ("comparison-of-methods", "buyers-guide"),
+    "case_study": ("case-study-logistics", "case-study-retail", "case-study-industry"),
+    "decision_content": ("price-list", "implementation-plan", "security-dossier"),
+    "webinar_registered": ("webinar",),
+    "webinar_attended": ("webinar",),
+    "ad_clicked": ("ad-search", "ad-display", "ad-video"),
+    "trade_fair_met": ("fair",),
+    "wish_list_added": ("offer-basic", "offer-team", "offer-enterprise"),
+    "cart_filled": ("offer-basic", "offer-team"),
+    "trial_started": ("offer-team",),
+    "quote_requested": ("offer-team", "offer-enterprise"),
+}
+LOST_REASONS: Final = ("no budget", "no need", "no answer", "competitor", "bad timing")
+LOST_SHARES: Final = (0.22, 0.2, 0.3, 0.16, 0.12)
+CONTRACTS: Final = ("annual", "monthly", "multi-year")
+SALESPEOPLE: Final = ("sales-1", "sales-2", "sales-3", "sales-4", "sales-5")
