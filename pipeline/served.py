@@ -48,6 +48,10 @@ class ServedModel:
         """Score features (n, p), given under the names of the bundle's catalogue; categories as text."""
         return self.bundle.score(self._typed(model_input))
 
+    def get_raw_model(self) -> ServedModel:
+        """Return itself: what MLflow hands out to those who want more than `predict`."""
+        return self
+
     def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
         features = catalogue(self.bundle.vocabulary)
         missing = [f.name for f in features if f.name not in table.columns]

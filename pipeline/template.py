@@ -7,7 +7,7 @@ from pathlib import Path
 from features.errors import ConfigurationError
 from pipeline.files import write_text
 
-TEMPLATE = '''\
+TEMPLATE = """\
 # propense: how likely each open lead is to convert, learned from your own won and lost leads.
 # Fill in your tables and columns, then run `propense check`. Lines with a # are optional.
 # Paths are relative to this file; the environment variable PROPENSE_DATA overrides where they start.
@@ -123,7 +123,7 @@ at_least = 0.3
 # table = "leads"
 # key = "lead_id"
 # fields = { score = "propense_score", band = "propense_band" }
-'''
+"""
 
 SIMULATED = """\
 # The simulated CRM (see data/README.md): every kind of table that propense reads.
@@ -228,7 +228,7 @@ model_version = "propense_model_version"
 as_of = "propense_as_of"
 run_id = "propense_run_id"
 
-# The hand-made point table that this company used so far.
+# The hand-made point table that this company used so far; points lapse after 30 days.
 """
 HORIZON = "90d"
 
@@ -255,6 +255,7 @@ def write_simulated(directory: Path) -> None:
 
     rules = [
         f'[[rules]]\nname = "{kind.replace("_", " ")}"\npoints = {points}\nactivity = "{kind}"\neach = true\n'
+        'within = "30d"\n'
         for kind, points in World().points.items()
         if points
     ]

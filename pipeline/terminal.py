@@ -280,3 +280,49 @@ def show_lead(lead: dict[str, Any], history: pd.DataFrame, base: float) -> None:
 
 def _sign(direction: str) -> str:
     return "+" if direction == "up" else "−"
+
+
+def show_demo(
+    account: dict[str, Any],
+    scores: pd.DataFrame,
+    excluded: pd.DataFrame,
+    delivered: Any,
+    directory: object,
+    folder: object,
+) -> None:
+    """Print the demo's closing screen: what was found, where the files are, what to do next."""
+    out = console()
+    out.print(windows_table(account["windows"], account["split"]))
+    out.print(metrics_table(account["test"]))
+    for cutoff in account["cutoffs"]:
+        out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
+    show_scores(scores, excluded, account["target"])
+    example = scores.sort_values(["propensity", "lead_id"], ascending=[False, True])["lead_id"].iloc[0]
+    config = f"{directory}/crm/propense.toml"
+    where = f"--config {config} --output {folder}"
+    lines = [
+        "What was found",
+        f"  {_in_words(account)}",
+        f"  {delivered.updated:,} scores written into the CRM ({directory}/crm/crm.sqlite, table leads).",
+        "",
+        "Where it is",
+        f"  {folder}/scores.parquet, excluded.parquet    every open lead, scored or said why not",
+        f"  {folder}/train.json, test_predictions.parquet    the account, and what it is computed from",
+        f"  {folder}/figures/, bundle/    figures; the model as text",
+        f"  {config}    the configuration, to read next to data/README.md",
+        "",
+        "What to do next",
+        f"  propense explain {example} --as-of {scores['as_of'].iloc[0]:%Y-%m-%d} {where}",
+        f"  mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db",
+        "  propense init    then fill in your own tables, and `propense check`",
+    ]
+    out.print(Panel(escape("\n".join(lines)), title="propense", title_align="left", expand=False))
+
+
+def _in_words(account: dict[str, Any]) -> str:
+    """Compare propense with the points in one sentence."""
+    lift = account["test"]["lift_at_10"]
+    ours = f"The top tenth of open leads converts {lift['propense']['value']:.1f} times as often as the average"
+    if "rules" in lift:
+        ours += f"; by the hand-made points {lift['rules']['value']:.1f} times"
+    return ours + "."

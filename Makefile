@@ -1,0 +1,51 @@
+# Two commands set up everything: `make demo` and `make test`. They need git, make and Python >= 3.11.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LEADS ?= 8000
+export UV_COMPILE_BYTECODE := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help demo test lint format lock dictionary examples clean
+
+help:  ## show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+# The stamp is newer than the lock when the environment holds exactly what the lock says.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "propense needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Use: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-uv.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+demo: $(VENV)/.installed  ## the whole way on a simulated CRM: simulate, train, score, write back
+	$(BIN)/propense demo --leads $(LEADS) demo
+
+test: $(VENV)/.installed  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed  ## style, format, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed  ## write the code the way lint wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dictionary: $(VENV)/.installed  ## write data/feature_dictionary.md again
+	$(BIN)/python -m features.dictionary > data/feature_dictionary.md
+
+examples: $(VENV)/.installed  ## train the five public examples (needs PROPENSE_DATA) and print their numbers
+	$(BIN)/python benchmarks/examples.py
+
+lock: $(VENV)/.installed  ## resolve the dependencies again
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade -o requirements.lock
+	echo uv | $(BIN)/uv pip compile - --universal --generate-hashes --no-header --no-annotate --quiet -o requirements-uv.lock
+
+clean:  ## remove what was made
+	rm -rf $(VENV) demo output *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,35 @@
+"""``propense demo``: the whole way of a lead, once, on a simulated CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.configuring import read_config
+from pipeline.deliver import Delivered, sync
+from pipeline.score import Scored, score
+from pipeline.simulation import simulate
+from pipeline.template import write_simulated
+from pipeline.terminal import show_demo
+from pipeline.train import Trained, train
+
+
+def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[str], None]) -> None:
+    """Simulate, train, score and write back; end with what was found and where it is.
+
+    Raises
+    ------
+    ConfigurationError
+        `directory` holds something that was not simulated.
+    """
+    tell(f"simulating a CRM of {leads:,} leads")
+    summary = simulate(leads, seed, directory / "crm")
+    write_simulated(directory / "crm")
+    config = read_config(directory / "crm" / "propense.toml")
+    end: datetime = summary.ended.replace(tzinfo=None)
+    trained: Trained = train(config, end, folder, tell)
+    scored: Scored = score(config, end, end, folder, tell=tell)
+    tell("writing the scores back into the CRM")
+    delivered: Delivered = sync(config, folder, "crm")
+    show_demo(trained.account, scored.scores, scored.excluded, delivered, directory, folder)
