@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 LEADS ?= 8000
 export UV_COMPILE_BYTECODE := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+# Where the system keeps certificates (a company's own among them), trust those.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS := true
+endif
 
 .PHONY: help demo test lint format lock dictionary examples clean
 
