@@ -19,8 +19,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of public data sets: ``PROPENSE_REAL_DATA``, else ``../shared/data`` beside the project."""
+    """The folder of public data sets: ``PROPENSE_REAL_DATA``, else ``../shared/data`` beside the project.
+
+    Where it is absent the test is skipped with a message, but in CI it fails: a build that quietly
+    tested nothing on real data must not pass.
+    """
     folder = Path(os.environ.get("PROPENSE_REAL_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set PROPENSE_REAL_DATA to the folder that holds bpic2012/")
+        message = f"no real data at {folder}; set PROPENSE_REAL_DATA to the folder that holds bpic2012/"
+        if os.environ.get("CI"):
+            pytest.fail(f"in CI: {message}")
+        pytest.skip(message)
     return folder
