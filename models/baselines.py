@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from models.columns import Columns, group_index
-from models.labels import Floats, Stopping, both_classes, checked_weight, zero_or_one
+from models.labels import Floats, Stopping, both_classes, checked_weight, log_losses, zero_or_one
 
 STRENGTHS = np.logspace(-4, 1, 11)  # inverse penalties tried, weakest model first
 RARE_LEVEL = 10  # rows; below, a level has no coefficient of its own
 SKEWED = 1.0  # skewness from which a non-negative number is taken as its logarithm
 FOLDS = 5
+PATIENCE = 2  # strengths in a row that are no better, after which no stronger model is tried
 
 
 class BaseRate(BaseEstimator):
@@ -115,25 +115,32 @@ class LogisticBaseline(BaseEstimator):
         for position in sorted(categorical):
             level, count = np.unique(values[:, position], return_counts=True)
             self.frequent_[position] = level[(count >= RARE_LEVEL) & ~np.isnan(level)]
-        self.centre_, self.scale_ = np.zeros(1), np.ones(1)
-        raw = self._design(values)
+        raw = self._raw(values)
         spread = raw.std(axis=0)
-        self.centre_, self.scale_ = raw.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)
+        self.varying_ = np.flatnonzero(spread > 1e-9)  # of the flags for missing numbers most never vary
+        self.centre_, self.scale_ = raw.mean(axis=0)[self.varying_], spread[self.varying_]
 
     def _design(self, values: Floats) -> Floats:
+        return (self._raw(values)[:, self.varying_] - self.centre_) / self.scale_
+
+    def _raw(self, values: Floats) -> Floats:
         numbers = values[:, self.numbers_]
         missing = ~np.isfinite(numbers)
         filled = np.where(missing, self.median_, numbers)
         filled = np.where(self.logged_, np.log1p(np.maximum(filled, 0.0)), filled)
         levels = [values[:, [i]] == known for i, known in self.frequent_.items()]
-        return (np.hstack([filled, missing, *levels]).astype(np.float64) - self.centre_) / self.scale_
+        return np.hstack([filled, missing, *levels]).astype(np.float64)
+
+
+# Of the points' log-odds per standard deviation: nothing to a propensity, enough to keep an order.
+LEAST_SLOPE = 1e-6
 
 
 class PointsBaseline(BaseEstimator):
     """The user's own points as log-odds: a + b * points by maximum likelihood (Platt).
 
-    `b` is never negative: points that point the wrong way are worth the base rate, and the
-    comparison says so, instead of quietly being turned around.
+    `b` is always above 0: points that pointed the wrong way in the calibration window are worth the
+    base rate, but keep their order, so that how well they rank later leads is still to be seen.
     """
 
     def fit(self, points: Floats, y: Sequence[int] | NDArray[Any]) -> PointsBaseline:
@@ -145,8 +152,8 @@ class PointsBaseline(BaseEstimator):
         design = ((given - self.centre_) / self.scale_)[:, None]
         model = _logistic(design, known, np.ones(len(known)), 1e3)
         self.slope_, self.intercept_ = float(model.coef_[0, 0]), float(model.intercept_[0])
-        if self.slope_ < 0:
-            self.slope_, self.intercept_ = 0.0, float(logit(known.mean()))
+        if self.slope_ < LEAST_SLOPE:
+            self.slope_, self.intercept_ = LEAST_SLOPE, float(logit(known.mean()))
         return self
 
     def margin(self, points: Floats) -> Floats:
@@ -187,18 +194,22 @@ def _logistic(design: Floats, y: Floats, weight: Floats, strength: float) -> Log
 
 
 def _best_strength(design: Floats, y: Floats, weight: Floats, splits: list[tuple[Any, Any]]) -> float:
-    """Return the inverse penalty with the lowest summed log loss over the splits."""
-    if not splits:
-        return float(STRENGTHS[0])
-    losses = np.zeros(len(STRENGTHS))
-    for fitted, held in splits:
-        model = LogisticRegression(max_iter=500, warm_start=True)
-        for position, strength in enumerate(STRENGTHS):  # from weak to strong, each starting at the last
+    """Return the inverse penalty with the lowest summed log loss over the splits.
+
+    They are tried from the weakest model to the strongest, each starting at the last, until two in
+    a row are no better: the strongest cost most and are rarely the best.
+    """
+    models = [LogisticRegression(max_iter=500, warm_start=True) for _ in splits]
+    best, least, worse = float(STRENGTHS[0]), np.inf, 0
+    for strength in STRENGTHS if splits else ():
+        loss = 0.0
+        for model, (fitted, held) in zip(models, splits, strict=True):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model.set_params(C=strength).fit(design[fitted], y[fitted], sample_weight=weight[fitted])
-            margin = model.decision_function(design[held])
-            losses[position] += log_loss(
-                y[held], expit(margin), sample_weight=weight[held], labels=[0, 1], normalize=False
-            )
-    return float(STRENGTHS[int(np.argmin(losses))])
+            losses = log_losses(y[held], model.decision_function(design[held]))
+            loss += float(losses @ weight[held])
+        best, least, worse = (float(strength), loss, 0) if loss < least else (best, least, worse + 1)
+        if worse == PATIENCE:
+            break
+    return best

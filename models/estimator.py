@@ -212,7 +212,7 @@ class LeadClassifier(ClassifierMixin, BaseEstimator):
             if header["digests"] != [_digest(text) for text in members]:
                 raise ValueError("a member's digest does not match")
             model._adopt(Columns.from_dict(header["columns"]), members)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleError(
                 "The model's texts cannot be read.",
                 where=f"{type(error).__name__}: {error}",

@@ -72,6 +72,13 @@ def test_logistic_uses_the_stopping_slice_to_choose_and_to_fit() -> None:
     assert np.corrcoef(model.margin(X), against.margin(X))[0, 1] < 0.9
 
 
+def test_what_never_varies_has_no_coefficient() -> None:
+    X, y, _ = leads(300)
+    model = LogisticBaseline().fit(X, y)
+    # visits, size, whether size is missing, three sources; not the flat number, nor a flag that never varies
+    assert model.model_.coef_.shape == (1, 6)
+
+
 def test_folds_hold_whole_leads() -> None:
     # 40 leads of 10 equal rows each, labels without reason: by rows a strong model would look
     # brilliant, as each lead is seen in training too; by leads only a weak one does not lose.
@@ -110,7 +117,9 @@ def test_points_become_the_log_odds_of_their_two_groups() -> None:
 def test_points_that_point_the_wrong_way_are_worth_the_base_rate() -> None:
     points = np.repeat([10.0, 50.0], 100)
     y = np.r_[np.arange(100) < 50, np.arange(100) < 20].astype(int)  # 70 of 200 won
-    np.testing.assert_allclose(PointsBaseline().fit(points, y).margin(points), np.log(70 / 130))
+    margin = PointsBaseline().fit(points, y).margin(points)
+    np.testing.assert_allclose(margin, np.log(70 / 130), rtol=1e-5)
+    assert margin[-1] > margin[0]  # and keep their order
 
 
 def test_equal_points_are_worth_the_base_rate() -> None:

@@ -136,6 +136,20 @@ def test_damaged_texts_are_refused(name: str, damage: str) -> None:
         LeadClassifier.from_texts(texts)
 
 
+def test_lightgbm_never_sees_a_text_that_was_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = leads(200)
+    texts = small(max_rounds=5).fit(X, y).to_texts()
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "lightgbm.Booster", lambda model_str: seen.append(model_str)
+    )  # a cut text ends the process
+    with pytest.raises(BundleError, match="digest does not match"):
+        LeadClassifier.from_texts(texts | {"member_01.txt": texts["member_01.txt"][:-50]})
+    with pytest.raises(BundleError, match="cannot be read"):
+        LeadClassifier.from_texts(texts | {"member_01.txt": None})
+    assert not seen
+
+
 def test_same_seed_same_bits_and_threads_change_nothing() -> None:
     X, y = leads()
     one = small(threads=1).fit(X, y).member_margins(X)

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from features.errors import BundleError, DataError, UnsupportedData
-from models.interval import PropensityInterval
+from models.interval import Calibrator, PropensityInterval
 
 
 def members_around(truth: np.ndarray, apart: float, rng: np.random.Generator) -> np.ndarray:
@@ -41,15 +42,62 @@ def test_it_holds_nine_of_ten_where_the_spread_tells_all() -> None:
     assert 0.86 < held.mean() < 0.92
 
 
-def test_the_width_follows_its_formula() -> None:
+def by_hand(calibrator: Calibrator) -> PropensityInterval:
     interval = PropensityInterval(own_spread=0.5, common_spread=2.0, shared_error=0.09, few_wins_error=0.4)
-    interval.centre_, interval.wins_ = 0.0, 40
+    interval.centre_, interval.wins_, interval.information_ = 0.0, 40, 0.05
     interval.slope_, interval.mean_spread_ = 2.0, 0.05
-    interval.covariance_, interval.calibrator_ = np.array([[0.04, 0.0], [0.0, 0.01]]), expit
+    interval.covariance_, interval.calibrator_ = np.array([[0.04, 0.0], [0.0, 0.01]]), calibrator
+    return interval
+
+
+def test_the_width_follows_its_formula() -> None:
+    low, high = by_hand(lambda margin: np.full(len(margin), 0.5)).predict(np.array([[0.9, 1.1]]))
+    # margin 1, variance between members 0.02. The propensity 0.5 tells 0.5 * 0.5 = 0.25 about its
+    # log-odds, the leads of the calibration window 0.05: five times less. The parts, then
+    # 1.644854 * sqrt(0.51) = 1.174661, around log-odds 0, where nothing is skewed:
+    # 0.04 + 0.01 * 1**2 + 2**2 * (0.5 * 0.02 + 2 * 0.05) + (0.09 + 0.4 / 40) * 0.05 / 0.25 = 0.51
+    np.testing.assert_allclose([logit(low[0]), logit(high[0])], [-1.174661, 1.174661], atol=1e-5)
+
+
+def test_the_propensity_is_the_mean_of_what_the_truth_may_be() -> None:
+    interval = by_hand(lambda margin: np.full(len(margin), 0.05))
+    interval.covariance_ = np.zeros((2, 2))
     low, high = interval.predict(np.array([[0.9, 1.1]]))
-    # margin 1, variance between members 0.02; the parts, then 1.644854 * sqrt(0.59) = 1.263436:
-    # 0.04 + 0.01 * 1**2 + 2**2 * (0.5 * 0.02 + 2 * 0.05) + 0.09 + 0.4 / 40 = 0.59
-    np.testing.assert_allclose([logit(low[0]), logit(high[0])], [1 - 1.263436, 1 + 1.263436], atol=1e-6)
+    # 0.05 * 0.95 = 0.0475 against 0.05: the variance is 0.44 + 0.10 * 0.05 / 0.0475 = 0.545263
+    middle, deviation = (logit(low[0]) + logit(high[0])) / 2, np.sqrt(0.545263)
+    truth = expit(norm.ppf((np.arange(100_000) + 0.5) / 100_000, middle, deviation))
+    np.testing.assert_allclose(truth.mean(), 0.05, rtol=1e-4)
+    assert np.median(truth) < 0.042
+
+
+def test_what_the_calibrator_gets_wrong_pulls_neither_way() -> None:
+    sure, unsure = by_hand(lambda margin: np.full(len(margin), 0.05)), fitted(n=200)
+    unsure.__dict__ |= sure.__dict__ | {"covariance_": np.diag([0.5, 0.0])}
+    ends = [logit(interval.predict(np.array([[0.9, 1.1]]))) for interval in (sure, unsure)]
+    np.testing.assert_allclose(ends[0].sum(), ends[1].sum(), atol=1e-6)
+    assert np.ptp(ends[1]) > np.ptp(ends[0])
+
+
+def test_the_interval_of_a_rare_answer_mirrors_that_of_its_opposite() -> None:
+    margins = np.array([[-3.1, -2.9], [3.1, 2.9]])
+    low, high = by_hand(expit).predict(margins)
+    np.testing.assert_allclose(low[1], 1 - high[0], atol=1e-9)
+    np.testing.assert_allclose(high[1], 1 - low[0], atol=1e-9)
+
+
+def test_rarely_won_leads_are_known_less_well_up_to_a_limit() -> None:
+    usual, rare, hopeless, certain = (
+        np.ptp(
+            logit(by_hand(expit).predict(np.array([[-2.9, -3.1], [-4.0, -4.2], [-8.0, -8.2], [-9.0, -9.2]]))),
+            axis=0,
+        )
+        / 2
+        / norm.ppf(0.95)
+    )
+    # At -3 the propensity 0.047 tells 0.0452, 0.05 / 0.0452 = 1.107; at -4.1 0.0160, 3.13; below, 6 at most.
+    # The calibrator adds 0.04 + 0.01 * margin**2, the members 0.44.
+    expected = [0.57 + 0.1107, 0.6481 + 0.313, 1.1361 + 0.6, 1.3081 + 0.6]
+    np.testing.assert_allclose(np.square([usual, rare, hopeless, certain]), expected, rtol=2e-3)
 
 
 def test_members_that_disagree_make_a_wider_interval() -> None:
