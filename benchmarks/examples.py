@@ -27,7 +27,9 @@ METRICS = {"auc": "AUC", "average_precision": "average precision", "log_loss": "
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help="bpic2012, olist, ...")
     parser.add_argument("--output", type=Path, help="keep the results here")
     arguments = parser.parse_args()
@@ -40,7 +42,9 @@ def main() -> None:
         for name in arguments.names:
             folder = (arguments.output or Path(scratch)) / name
             config = read_config(ROOT / "data" / "examples" / f"{name}.toml")
-            account = train(config, now, folder, lambda message: print(f"… {message}", file=sys.stderr)).account
+            account = train(
+                config, now, folder, lambda message: print(f"… {message}", file=sys.stderr)
+            ).account
             print(table(name, account))
 
 

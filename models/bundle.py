@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from features.catalogue import catalogue
 from features.errors import BundleError
@@ -58,6 +59,7 @@ class Bundle:
     bands: Bands
     cutoffs: tuple[Cutoff, ...] = field(default=())
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def score(self, features: pd.DataFrame, asked: pd.Series | None = None) -> pd.DataFrame:
         """Score leads.
 
@@ -104,7 +106,8 @@ class Bundle:
 
     def _told(self, features: pd.DataFrame, contributions: pd.DataFrame) -> list[list[dict[str, Any]]]:
         teller = Storyteller(self.vocabulary)
-        rows = features.astype(object).where(features.notna(), None).to_dict("records")
+        values = features.astype(object).where(features.notna(), None)
+        rows = [{str(name): value for name, value in row.items()} for row in values.to_dict("records")]
         found = reasons(contributions, self._concept_of)
         return [
             [
@@ -131,6 +134,7 @@ class Bundle:
     def to_texts(self) -> dict[str, str]:
         """Return the bundle as texts by file name, the manifest with their digests among them."""
         decision = {
+            "base_value": self.classifier.base_value_,
             "calibrator": self.calibrator.to_dict(),
             "interval": self.interval.to_dict(),
             "scale": self.scale.to_dict(),

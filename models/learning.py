@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from features.catalogue import catalogue
 from features.vocabulary import Vocabulary
@@ -30,6 +31,8 @@ from models.reasons import shares
 
 # Without a cutoff in the configuration: MQLs convert at least half as often again as the average lead.
 DEFAULT_LIFT = 1.5
+# The windows that are only predicted.
+TESTED = ("test", "test_by_age")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class Learned:
 
     ``predictions`` has, for every snapshot outside of training: lead_id, as_of, part (its window),
     label, margin, propensity, logistic, base_rate, rules (NaN without points), group_id, age,
-    points.
+    opened_at, points, new_lead (whether no lead of its group was in a window before the test),
+    propensity_low, propensity_high.
     """
 
     bundle: Bundle
@@ -99,6 +103,7 @@ class Learned:
     predictions: pd.DataFrame
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def learn(examples: Examples, vocabulary: Vocabulary, about: dict[str, Any], choices: Choices) -> Learned:
     """Train, calibrate and decide.
 
@@ -135,7 +140,8 @@ def learn(examples: Examples, vocabulary: Vocabulary, about: dict[str, Any], cho
         cutoffs=tuple(cutoffs),
     )
     predictions = _predictions(examples, margin, propensity, base_rate)
-    return Learned(bundle, chosen, predictions)
+    low, high = interval.predict(margins.loc[predictions.index].to_numpy())
+    return Learned(bundle, chosen, predictions.assign(propensity_low=low, propensity_high=high))
 
 
 def _classifier(examples: Examples, vocabulary: Vocabulary, choices: Choices) -> LeadClassifier:
@@ -186,6 +192,7 @@ def _predictions(
 ) -> pd.DataFrame:
     index = examples.keys.index[~examples.keys["window"].isin(["train", "stopping"])]
     keys = examples.keys.loc[index]
+    built_from = examples.keys.loc[~examples.keys["window"].isin(TESTED), "group_id"]
     missing = pd.Series(np.nan, index=index)
     return pd.DataFrame(
         {
@@ -202,6 +209,7 @@ def _predictions(
             "age": keys["age"],
             "opened_at": keys["opened_at"],
             "points": missing if examples.points is None else examples.points.loc[index],
+            "new_lead": ~keys["group_id"].isin(built_from),
         },
         index=index,
     )

@@ -11,7 +11,7 @@ from ibis import _
 
 from features.errors import PropenseError
 from pipeline import snapshots as snap
-from pipeline.config import Config
+from pipeline.config import Config, format_duration
 from pipeline.preparation import Prepared, at_moment, prepare
 from pipeline.source.dataset import Dataset, load
 from pipeline.windows import check_enough
@@ -100,7 +100,9 @@ def _outcomes(dataset: Dataset) -> dict[str, int]:
     if dataset.labels is not None:
         counts = dataset.labels.group_by("label").agg(n=_.count()).to_pandas()
         names = {1: "won", 0: "not won"}
-        return {names.get(row.label, "open"): int(row.n) for row in counts.itertuples()}
+        return {names.get(row.label, "no label"): int(row.n) for row in counts.itertuples()}
+    if dataset.outcomes is None:
+        return {}
     counts = dataset.outcomes.group_by("outcome").agg(n=_.count()).order_by(_.n.desc()).to_pandas()
     return {row.outcome: int(row.n) for row in counts.itertuples()}
 
@@ -141,8 +143,8 @@ def _open_leads(dataset: Dataset) -> list[str]:
     older = float((age > oldest).mean())
     if older > 0.2:
         notes.append(
-            f"{older:.0%} of the leads to be scored are older than the oldest snapshot trained on "
-            f"({oldest.days} days): add ages under [snapshots], or close silent leads with stale_after."
+            f"{older:.0%} of the leads to be scored are older than any snapshot trained on "
+            f"({format_duration(oldest)}): add ages under [snapshots], or set stale_after."
         )
     return notes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.config import Config
 
 INTERRUPTED = 130
+_signals: list[int] = []
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +46,10 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+_leads = click.option(
+    "--leads", "leads_file", type=click.Path(path_type=Path), default=None, metavar="FILE",
+    help="The leads of this file instead of those of the configured table.",
+)  # fmt: skip
 _as_of = click.option(
     "--as-of", callback=_moment, default=None, metavar="TIME",
     help="The moment the leads are seen at, in UTC unless it has an offset.  [default: now]",
@@ -107,10 +113,7 @@ def train(config_file: Path, output: Path | None) -> None:
 @main_group.command()
 @_shared
 @_as_of
-@click.option(
-    "--leads", "leads_file", type=click.Path(path_type=Path), default=None, metavar="FILE",
-    help="Score the leads of this file instead of the configured table.",
-)  # fmt: skip
+@_leads
 def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_file: Path | None) -> None:
     """Score every lead open at a moment, into scores.parquet and excluded.parquet."""
     from pipeline.score import score as run
@@ -119,20 +122,23 @@ def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_
     config, now = _config(config_file), _now()
     folder = _folder(config, output)
     scored = run(config, as_of or now, now, folder, leads_file=leads_file, tell=_teller())
-    show_scores(scored.scores, scored.excluded, config.project.target)
+    show_scores(scored.scores, scored.excluded, scored.bundle.about)
     click.echo(f"Wrote {folder / 'scores.parquet'} and {folder / 'excluded.parquet'}.")
 
 
 @main_group.command()
 @_shared
 @_as_of
+@_leads
 @click.argument("lead_id")
-def explain(config_file: Path, output: Path | None, as_of: datetime | None, lead_id: str) -> None:
+def explain(
+    config_file: Path, output: Path | None, as_of: datetime | None, leads_file: Path | None, lead_id: str
+) -> None:
     """Tell one lead's story: its propensity, what raises and lowers it, what it did last."""
     from pipeline.explain import explain as run
 
     config, now = _config(config_file), _now()
-    run(config, as_of or now, now, _folder(config, output), lead_id)
+    run(config, as_of or now, now, _folder(config, output), lead_id, leads_file=leads_file)
 
 
 @main_group.command()
@@ -161,7 +167,12 @@ def simulate(config_file: Path, output: Path | None, leads: int, seed: int, dire
 
     summary = run(leads, seed, directory, _teller())
     write_simulated(directory)
-    click.echo(f"{summary}\nNext: propense check --config {directory / 'propense.toml'}")
+    click.echo(
+        f"Simulated {summary.leads:,} leads of {summary.accounts:,} accounts with {summary.activities:,} "
+        f"activities: {summary.won:,} won, {summary.lost:,} lost, {summary.disqualified:,} disqualified, "
+        f"{summary.open:,} open at the end, {summary.ended:%Y-%m-%d}."
+    )
+    click.echo(f"Next: {shlex.join(['propense', 'check', '--config', str(directory / 'propense.toml')])}")
 
 
 @main_group.command()
@@ -195,16 +206,30 @@ def _teller() -> Callable[[str], None]:
     return lambda message: click.echo(f"… {message}", err=True)
 
 
-def _terminated(number: int, frame: object) -> NoReturn:
+def _interrupt(number: int, frame: object) -> NoReturn:
+    _signals.append(number)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line: a user's mistake is one message and a status, never a traceback."""
-    signal.signal(signal.SIGTERM, _terminated)  # cleaned up after like Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # both are cleaned up after
+        signal.signal(number, _interrupt)
     try:
-        main_group.main(standalone_mode=False)
+        _run()
+    except Exception:
+        # Libraries that were interrupted in their own code raise errors of their own.
+        if _signals:
+            _interrupted()
+        raise
+
+
+def _run() -> None:
+    try:
+        main_group.main(prog_name="propense", standalone_mode=False)
     except PropenseError as error:
+        if _signals:
+            raise
         _fail(error)
     except click.exceptions.Abort:
         _interrupted()
@@ -228,6 +253,8 @@ def _fail(error: PropenseError) -> NoReturn:
 
 
 def _interrupted() -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):  # pressed twice, it ends at once
+        signal.signal(number, signal.SIG_DFL)
     click.echo(
         "Interrupted. Nothing half-written is left under its final name; run the same command again.",
         err=True,

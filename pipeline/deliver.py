@@ -41,6 +41,11 @@ def sync(config: Config, folder: Path, name: str) -> Delivered:
             allowed=listed(config.destinations) or "none is configured",
             todo=nearest(name, config.destinations) or "add a section [destinations.<name>]",
         )
+    if not destination.fields:
+        raise ConfigurationError(
+            f"[destinations.{name}] names no fields.",
+            allowed="column of scores.parquet = column of the destination",
+        )
     return _to_sqlite(name, destination, config.root / destination.path, _rows(folder, destination))
 
 
@@ -90,6 +95,12 @@ def _to_sqlite(name: str, destination: Destination, path: Path, rows: pd.DataFra
         ) from None  # fmt: skip
     finally:
         connection.close()
+    if missing and len(missing) == len(rows):
+        raise DeliveryError(
+            f"None of the {len(rows):,} leads is in the table '{destination.table}'; nothing was written.",
+            where=f"destination '{name}', key '{destination.key}', for example {missing[0]!r}",
+            todo="correct `key`: the column that holds the same ids as the configured leads",
+        )
     return Delivered(name, len(rows) - len(missing), missing)
 
 

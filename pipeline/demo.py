@@ -26,7 +26,8 @@ def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[s
     tell(f"simulating a CRM of {leads:,} leads")
     summary = simulate(leads, seed, directory / "crm")
     write_simulated(directory / "crm")
-    config = read_config(directory / "crm" / "propense.toml")
+    given = read_config(directory / "crm" / "propense.toml")
+    config = given.model_copy(update={"root": (directory / "crm").resolve()})  # even with PROPENSE_DATA set
     end: datetime = summary.ended.replace(tzinfo=None)
     trained: Trained = train(config, end, folder, tell)
     scored: Scored = score(config, end, end, folder, tell=tell)

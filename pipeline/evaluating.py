@@ -45,17 +45,13 @@ def evaluate_test(
         found["by_age"] = by_age(
             aged["label"], propensities(aged), aged["group_id"], aged["age"], resamples=100, seed=seed
         )
-    new = test[~test["group_id"].isin(_built_from(predictions))]
+    new = test[test["new_lead"]]
     if 0 < len(new) < len(test):
         found["new_leads"] = {
             "leads": int(new["lead_id"].nunique()),
             "test": evaluate(new["label"], propensities(new), new["group_id"], resamples=100, seed=seed),
         }
     return found
-
-
-def _built_from(predictions: pd.DataFrame) -> pd.Series:
-    return predictions.loc[predictions["part"].isin(["train", "calibration", "decision"]), "group_id"]
 
 
 def _selected(test: pd.DataFrame, bundle: Bundle, rules_mql_at: float | None) -> dict[str, pd.Series]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -14,7 +15,7 @@ from features.past import Past
 from features.rules import ActivityRule, AttributeRule, EmailRule, Rule, points
 from features.settings import FeatureSettings
 from features.vocabulary import Vocabulary, learn
-from pipeline.config import Config, RuleConfig
+from pipeline.config import Config, RuleConfig, format_duration
 from pipeline.preparation import Prepared
 from pipeline.source.dataset import Dataset
 
@@ -29,6 +30,18 @@ def settings(config: Config) -> FeatureSettings:
         directions={concept: 1 if way == "up" else -1 for concept, way in given.directions.items()},
         labels=given.labels,
     )
+
+
+def about(config: Config) -> dict[str, Any]:
+    """Return what a model is trained for: where any of it differs, its scores mean something else."""
+    return {
+        "project": config.project.name,
+        "target": config.project.target,
+        "horizon": None if config.flat else format_duration(config.snapshots.horizon),
+        "split": config.split,
+        "timezone": config.project.timezone,
+        "end_at_handover": None if config.flat else config.snapshots.end_at_handover,
+    }
 
 
 def past_of(dataset: Dataset, snapshots: ir.Table, given: FeatureSettings) -> Past:

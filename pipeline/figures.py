@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,7 +25,17 @@ BINS = 10
 BEESWARM_ROWS = 2000
 
 
-def draw_all(test: pd.DataFrame, contributions: pd.DataFrame, features: pd.DataFrame, folder: Path) -> None:
+SPLITS = {
+    "time": "test window, in time order",
+    "group": "test leads drawn at random, not a later time",
+    "row": "last rows of the table, no times known",
+    "random": "test rows drawn at random, not a later time",
+}
+
+
+def draw_all(
+    test: pd.DataFrame, contributions: pd.DataFrame, features: pd.DataFrame, split: str, folder: Path
+) -> None:
     """Write ``reliability.png``, ``lift.png`` and ``beeswarm.png`` into a folder.
 
     Parameters
@@ -32,15 +44,18 @@ def draw_all(test: pd.DataFrame, contributions: pd.DataFrame, features: pd.DataF
         Predictions of the test window: label, propensity, logistic, rules.
     contributions, features
         (n, p) of the test window, on the margin scale and as given to the model.
+    split
+        How the windows were made; every figure says it.
     """
-    _save(reliability, folder / "reliability.png", test)
-    _save(lift, folder / "lift.png", test)
-    beeswarm(contributions, features, folder / "beeswarm.png")
+    said = SPLITS[split]
+    _save(reliability, folder / "reliability.png", test, said)
+    _save(lift, folder / "lift.png", test, said)
+    beeswarm(contributions, features, said, folder / "beeswarm.png")
 
 
-def _save(draw: object, path: Path, test: pd.DataFrame) -> None:
+def _save(draw: Callable[[Axes, pd.DataFrame, str], None], path: Path, test: pd.DataFrame, said: str) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
-    draw(axes, test)  # type: ignore[operator]
+    draw(axes, test, said)
     figure.savefig(path, dpi=144)
     plt.close(figure)
 
@@ -50,7 +65,7 @@ def _models(test: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     return [(name, test[column]) for name, column in columns.items() if test[column].notna().all()]
 
 
-def reliability(axes: Axes, test: pd.DataFrame) -> None:
+def reliability(axes: Axes, test: pd.DataFrame, said: str) -> None:
     """Draw what was promised against what came, in tenths of equal size."""
     top = 0.0
     for name, predicted in _models(test):
@@ -64,12 +79,12 @@ def reliability(axes: Axes, test: pd.DataFrame) -> None:
         xlim=(0, top * 1.08), ylim=(0, top * 1.08),
         xlabel="predicted propensity (mean of each tenth of the leads)",
         ylabel="share that converted within the horizon",
-        title="Does the propensity hold? (test window)",
+        title=f"Does the propensity hold?\n({said})",
     )  # fmt: skip
     axes.legend(frameon=False)
 
 
-def lift(axes: Axes, test: pd.DataFrame) -> None:
+def lift(axes: Axes, test: pd.DataFrame, said: str) -> None:
     """Draw the share of conversions caught when the best leads are contacted first."""
     total = max(int(test["label"].sum()), 1)
     contacted = np.arange(len(test) + 1) / len(test)
@@ -81,30 +96,28 @@ def lift(axes: Axes, test: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--", label="in any order")
     axes.set(
         xlim=(0, 1), ylim=(0, 1), xlabel="share of the open leads contacted, best first",
-        ylabel="share of conversions caught", title="What a contact list is worth (test window)",
+        ylabel="share of conversions caught", title=f"What a contact list is worth\n({said})",
     )  # fmt: skip
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False, loc="lower right")
 
 
-def beeswarm(contributions: pd.DataFrame, features: pd.DataFrame, path: Path) -> None:
+def beeswarm(contributions: pd.DataFrame, features: pd.DataFrame, said: str, path: Path) -> None:
     """Draw the contributions of the strongest features, a dot a lead (SHAP beeswarm)."""
-    import warnings
-
-    import shap  # slow to import, and only drawn from here
-
     rows = contributions.index[:: max(1, len(contributions) // BEESWARM_ROWS)]
     shown = features.loc[rows]
     codes = shown.apply(lambda c: c.cat.codes.astype(float) if c.dtype == "category" else c)
-    explanation = shap.Explanation(
-        values=contributions.loc[rows].to_numpy(),
-        data=codes.to_numpy(dtype=float),
-        feature_names=list(contributions.columns),
-    )
     with warnings.catch_warnings():  # shap still uses names that its own dependencies are retiring
         warnings.simplefilter("ignore")
+        import shap  # slow to import, and only drawn from here
+
+        explanation = shap.Explanation(
+            values=contributions.loc[rows].to_numpy(),
+            data=codes.to_numpy(dtype=float),
+            feature_names=list(contributions.columns),
+        )
         axes = shap.plots.beeswarm(explanation, max_display=15, show=False)
-        axes.set_xlabel("moves the margin (log-odds of conversion)")
+        axes.set_xlabel(f"moves the margin (log-odds of conversion; {said})")
         axes.figure.savefig(path, dpi=120, bbox_inches="tight")
         plt.close(axes.figure)

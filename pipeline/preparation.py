@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import ibis
@@ -49,7 +50,7 @@ class Prepared:
         return self.keys[self.keys["window"].isin(windows)]
 
     @property
-    def summary(self) -> dict[str, dict[str, object]]:
+    def summary(self) -> dict[str, dict[str, Any]]:
         """Return from, to, leads, snapshots and won of each window."""
         return summarise(self.keys, self.keys["window"].to_numpy())
 
@@ -79,11 +80,13 @@ def building_snapshots(dataset: Dataset, spans: ir.Table) -> ir.Table:
 
 
 def _by_time(dataset: Dataset, spans: ir.Table) -> Prepared:
-    scheduled = building_snapshots(dataset, spans)
-    seen = snap.matured(dataset, snap.while_open(dataset, scheduled))
+    seen = snap.matured(dataset, snap.while_open(dataset, building_snapshots(dataset, spans)))
     seen = dataset.engine.keep("building", seen)
     moments = seen.as_of.execute()
     bounds = bounds_of(dataset, moments)
+    if dataset.config.snapshots.calendar:
+        # From the test window on, the scoring calendar takes the place of the configured dates.
+        seen = seen.filter(_.as_of < ibis.literal(bounds.test.to_pydatetime(), "timestamp(6)"))
     calendar = snap.at_dates(dataset, spans, calendar_dates(bounds, dataset.config))
     tested = snap.matured(dataset, snap.while_open(dataset, calendar))
     both = ibis.union(seen, tested.select(*seen.columns))
@@ -91,7 +94,7 @@ def _by_time(dataset: Dataset, spans: ir.Table) -> Prepared:
     keys = snap.keys(numbered)
     keys["window"] = ""
     aged = keys["age"] != "calendar" if not dataset.config.snapshots.calendar else _first_part(keys, bounds)
-    keys.loc[aged, "window"] = assign_by_time(keys[aged], bounds, _first_schedules(spans, scheduled))
+    keys.loc[aged, "window"] = assign_by_time(keys[aged], bounds, first_schedules(dataset))
     in_test = bounds.of(keys["as_of"]) == "test"
     keys.loc[in_test & aged, "window"] = "test_by_age"
     keys.loc[in_test & ~aged, "window"] = "test"
@@ -106,6 +109,7 @@ def _first_part(keys: pd.DataFrame, bounds: Bounds) -> pd.Series:
 
 def bounds_of(dataset: Dataset, moments: pd.Series) -> Bounds:
     """Return the windows' dates, pinned or derived from the moments of matured snapshots."""
+    assert dataset.observed_until is not None, "only a flat table has no times"
     config = dataset.config
     names = ("train_from", "calibration_from", "decision_from", "test_from", "test_until")
     pinned = {n: getattr(config.windows, n) for n in names}
@@ -119,12 +123,10 @@ def calendar_dates(bounds: Bounds, config: Config) -> list[datetime]:
     return list(pd.date_range(bounds.test, bounds.test_until, freq=step).to_pydatetime())
 
 
-def _first_schedules(spans: ir.Table, scheduled: ir.Table) -> pd.DataFrame:
-    """Return group_id and as_of of all moments scheduled for each group's first episode."""
-    order = ibis.window(group_by="group_id", order_by=[_.opened_at, _.lead_id, _.episode])
-    firsts = spans.mutate(rank=ibis.row_number().over(order)).filter(_["rank"] == 0)
-    of_first = scheduled.semi_join(firsts, ["lead_id", "episode"])
-    return of_first.select("group_id", "as_of").to_pandas()
+def first_schedules(dataset: Dataset) -> pd.DataFrame:
+    """Return group_id and as_of of all moments scheduled for each group's first lead."""
+    scheduled = building_snapshots(dataset, snap.first_lives(dataset))
+    return scheduled.select("group_id", "as_of").to_pandas()
 
 
 def _by_group(dataset: Dataset, spans: ir.Table) -> Prepared:
@@ -136,6 +138,7 @@ def _by_group(dataset: Dataset, spans: ir.Table) -> Prepared:
 
 
 def _flat(dataset: Dataset) -> Prepared:
+    assert dataset.labels is not None, "a flat table has labels"
     labels = dataset.labels.filter(_.label.notnull())
     leads = dataset.tables.leads.select("lead_id", "account_id")
     never = ibis.null("timestamp(6)")

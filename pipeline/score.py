@@ -17,9 +17,10 @@ from features.tables import Attribute
 from models.bundle import Bundle
 from pipeline import featuring
 from pipeline.config import Config
-from pipeline.files import write_parquet
+from pipeline.files import locked, staging, uninterrupted, write_parquet
 from pipeline.preparation import at_moment
 from pipeline.registry import Registered, Registry
+from pipeline.results import recover
 from pipeline.source.dataset import Dataset, load
 
 _REASON = pa.struct(
@@ -59,13 +60,15 @@ HANDED_OVER = "handed_over"
 class Scored:
     """Scores of all open leads at a moment, and the open leads that were left out.
 
-    ``scores`` has the columns of `SCORES` and the margin; ``excluded`` those of `EXCLUDED`.
+    ``scores`` has the columns of `SCORES` and the margin, times as naive UTC; ``excluded`` those of
+    `EXCLUDED`.
     """
 
     scores: pd.DataFrame
     excluded: pd.DataFrame
     bundle: Bundle
     dataset: Dataset
+    run_id: str
 
 
 def score(
@@ -97,11 +100,29 @@ def score(
     """
     tell = tell or (lambda message: None)
     tell("loading the champion")
-    champion = Registry(folder, config.project.name).champion()
+    champion = champion_of(folder, config)
     scored = score_with(champion, config, as_of, now, leads_file=leads_file, tell=tell)
-    write_parquet(folder / "excluded.parquet", scored.excluded, EXCLUDED)
-    write_parquet(folder / "scores.parquet", scored.scores, SCORES)
+    run = {"run_id": scored.run_id}  # the same in both, so that they can be told to belong together
+    with staging(folder, "scoring") as staged:
+        write_parquet(staged / "excluded.parquet", scored.excluded, EXCLUDED.with_metadata(run))
+        write_parquet(staged / "scores.parquet", scored.scores, SCORES.with_metadata(run))
+        with uninterrupted(), locked(folder):
+            for name in ("excluded.parquet", "scores.parquet"):
+                (staged / name).replace(folder / name)
     return scored
+
+
+def champion_of(folder: Path, config: Config) -> Registered:
+    """Load the champion, after finishing what a killed training left undone.
+
+    Raises
+    ------
+    BundleError
+        None is registered, or its files were altered.
+    """
+    registry = Registry(folder, config.project.name)
+    recover(folder, registry)
+    return registry.champion()
 
 
 def score_with(
@@ -116,6 +137,7 @@ def score_with(
     """Score every lead open at `as_of` with a given model, in memory."""
     tell = tell or (lambda message: None)
     bundle = champion.bundle
+    _check_moment(as_of, now)
     _check_fits(config, bundle, leads_file)
     tell("reading the tables")
     dataset = load(config, now, leads_file=leads_file, known=known_attributes(bundle))
@@ -127,7 +149,8 @@ def score_with(
     features = featuring.features_of(dataset, chosen, bundle.vocabulary)
     asked = featuring.asked_for_sales(dataset, chosen, config.decision.sales_ready_kinds)
     scores = bundle.score(features, None if asked is None else asked.loc[features.index])
-    return Scored(_with_keys(scores, keys, champion), _excluded(keys), bundle, dataset)
+    run_id = uuid.uuid4().hex
+    return Scored(_with_keys(scores, keys, champion, run_id), _excluded(keys), bundle, dataset, run_id)
 
 
 def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:
@@ -135,12 +158,23 @@ def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:
     return tuple(known.declared for known in bundle.vocabulary.attributes)
 
 
-def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None:
-    about = bundle.about
-    if (about["horizon"] is None) != config.flat:
+def _check_moment(as_of: datetime, now: datetime) -> None:
+    if as_of > now:
         raise ConfigurationError(
-            "The model was trained on another kind of data than the configuration now describes.",
-            todo="train again with this configuration",
+            f"The moment to score at, {as_of:%Y-%m-%d %H:%M} UTC, is in the future.",
+            allowed=f"up to now, {now:%Y-%m-%d %H:%M} UTC",
+            todo="correct --as-of; without an offset it is read as UTC",
+        )
+
+
+def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None:
+    then, now = bundle.about, featuring.about(config)
+    changed = [name for name, value in now.items() if then[name] != value]
+    if changed:
+        raise ConfigurationError(
+            "The model was trained with other settings than the configuration has now.",
+            where="; ".join(f"{name}: was {then[name]!r}, is {now[name]!r}" for name in changed),
+            todo="train again, or set them back",
         )
     if config.flat and leads_file is None and config.leads.open_when is None:
         raise ConfigurationError(
@@ -149,13 +183,12 @@ def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None
         )
 
 
-def _with_keys(scores: pd.DataFrame, keys: pd.DataFrame, champion: Registered) -> pd.DataFrame:
+def _with_keys(scores: pd.DataFrame, keys: pd.DataFrame, champion: Registered, run_id: str) -> pd.DataFrame:
     found = scores.join(keys[["lead_id", "as_of"]])
     return found.assign(
-        as_of=found["as_of"].dt.tz_localize("UTC"),
         target=champion.bundle.about["target"],
         model_version=champion.version,
-        run_id=uuid.uuid4().hex,
+        run_id=run_id,
     ).sort_values("lead_id", ignore_index=True)
 
 

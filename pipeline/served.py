@@ -9,10 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.catalogue import catalogue
 from features.errors import BundleError, listed
+from features.vocabulary import OTHER
 from models.bundle import Bundle, bundle_digest
 
 
@@ -28,12 +31,22 @@ def read_bundle(folder: Path) -> tuple[Bundle, str]:
         raise BundleError(
             "There is no trained model here.", where=str(folder), todo="train one with `propense train`"
         )
-    texts = {file.name: file.read_bytes().decode("utf-8", "replace") for file in sorted(folder.iterdir())}
     try:
+        texts = {file.name: _text(file) for file in sorted(folder.iterdir()) if file.is_file()}
         return Bundle.from_texts(texts), bundle_digest(texts)
     except BundleError as error:
         raise BundleError(
             error.given, allowed=error.allowed, todo=error.todo, where=f"{folder} {error.where}".strip()
+        ) from None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise BundleError(
+            f"The bundle is not what was trained: no text any more: {file.name}",
+            todo="restore the bundle from where it was registered, or train again",
         ) from None
 
 
@@ -58,12 +71,28 @@ class ServedModel:
         if missing:
             raise BundleError(f"Features are missing: {listed(missing)}.", allowed="all of the catalogue")
         columns = {
-            f.name: pd.Categorical(table[f.name], categories=list(f.levels))
-            if f.type == "category"
-            else table[f.name].astype("float64").to_numpy()
+            f.name: _category(table[f.name], f.levels) if f.type == "category" else _number(table[f.name])
             for f in features
         }
         return pd.DataFrame(columns, index=table.index)
+
+
+def _category(column: pd.Series, levels: tuple[str, ...]) -> pd.Categorical:
+    """Read a category as text; a value never seen counts to the pool of rare ones, if there is one."""
+    texts = column.astype(object).where(column.notna(), None)
+    if OTHER in levels:
+        texts = texts.where(texts.isin(levels) | texts.isna(), OTHER)
+    return pd.Categorical(texts, categories=list(levels))
+
+
+def _number(column: pd.Series) -> NDArray[np.float64]:
+    try:
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise BundleError(
+            f"The feature '{column.name}' holds text.", allowed="numbers, as in training",
+            todo="give the features as `features.compute.frame` makes them",
+        ) from None  # fmt: skip
 
 
 def _load_pyfunc(data_path: str) -> ServedModel:

@@ -32,16 +32,28 @@ def episodes(dataset: Dataset) -> ir.Table:
     """
     ended, tails = _ended(dataset), _unended(dataset)
     opened = _with_opening(dataset, ibis.union(ended, tails))
-    opened = dataset.engine.keep("opened", opened.filter(_.opened_at.notnull()))
     which = dataset.config.outcomes.episodes if dataset.config.outcomes else "all"
     if which == "first":
         opened = opened.filter(_.episode == 1)
+    # Before episodes that nothing opened are dropped: a win that sales brought back counts too.
+    won = opened.closed_at.min(where=opened.outcome == "won")
+    opened = opened.mutate(won_at=won.over(ibis.window(group_by="lead_id")))
+    opened = dataset.engine.keep("opened", opened.filter(_.opened_at.notnull()))
     if which == "latest":
         newest = opened.episode.max().over(ibis.window(group_by="lead_id"))
         opened = opened.filter(_.episode == newest)
-    won = opened.closed_at.min(where=opened.outcome == "won")
-    opened = opened.mutate(won_at=won.over(ibis.window(group_by="lead_id")))
     return dataset.engine.keep("episodes", _with_handover(dataset, opened))
+
+
+def first_lives(dataset: Dataset) -> ir.Table:
+    """Return lead_id, group_id and opened_at of each group's first lead, from its creation on.
+
+    Nothing that happened later decides which lead that is.
+    """
+    leads = dataset.tables.leads.filter(_.created_at.notnull())
+    named = leads.select("lead_id", group_id=group_of(leads), opened_at=leads.created_at)
+    order = ibis.window(group_by="group_id", order_by=[_.opened_at, _.lead_id])
+    return named.mutate(rank=ibis.row_number().over(order)).filter(_["rank"] == 0).drop("rank")
 
 
 def group_of(leads: ir.Table) -> ir.StringValue:
@@ -49,13 +61,20 @@ def group_of(leads: ir.Table) -> ir.StringValue:
     return ibis.coalesce("account " + leads.account_id, "lead " + leads.lead_id)
 
 
+def _outcomes(dataset: Dataset) -> ir.Table:
+    assert dataset.outcomes is not None, "a table with times has outcomes"
+    return dataset.outcomes
+
+
 def _ended(dataset: Dataset) -> ir.Table:
     """Return the episodes that have an outcome, up to and including a first win."""
     config = dataset.config.outcomes
     reasons = [r.lower() for r in config.exclude_reasons] if config else []
-    outcomes = dataset.outcomes
-    by_lead = ibis.window(group_by="lead_id", order_by=[_.closed_at, _.outcome])
-    before = ibis.window(group_by="lead_id", order_by=[_.closed_at, _.outcome], preceding=(None, 1))
+    outcomes = _outcomes(dataset)
+    # Of outcomes at one time (dates without a time) the win stands.
+    order = [_.closed_at, _.outcome != "won", _.outcome]
+    by_lead = ibis.window(group_by="lead_id", order_by=order)
+    before = ibis.window(group_by="lead_id", order_by=order, preceding=(None, 1))
     excluded = (_.outcome == "disqualified") & _.reason.lower().isin(reasons)
     numbered = outcomes.mutate(
         episode=ibis.row_number().over(by_lead) + 1,
@@ -68,8 +87,10 @@ def _ended(dataset: Dataset) -> ir.Table:
 
 def _unended(dataset: Dataset) -> ir.Table:
     """Return, for each lead that was never won, the episode after its last outcome."""
-    last = dataset.outcomes.group_by("lead_id").agg(
-        episodes=_.count(), previous=_.closed_at.max(), won=(_.outcome == "won").any()
+    last = (
+        _outcomes(dataset)
+        .group_by("lead_id")
+        .agg(episodes=_.count(), previous=_.closed_at.max(), won=(_.outcome == "won").any())
     )
     leads = dataset.tables.leads.select("lead_id")
     tails = leads.left_join(last, "lead_id").filter(~_.won.fill_null(False))
@@ -84,7 +105,8 @@ def _unended(dataset: Dataset) -> ir.Table:
 
 def _with_opening(dataset: Dataset, spans: ir.Table) -> ir.Table:
     leads = dataset.tables.leads.select("lead_id", "account_id", "created_at", "customer_since")
-    own = dataset.activities_all.filter(_.actor == "lead").select("lead_id", at=_.known_at)
+    # Of those that features may see: an outcome in the log opens no new episode.
+    own = dataset.tables.activities.filter(_.actor == "lead").select("lead_id", at=_.known_at)
     later = spans.filter(_.previous.notnull())
     again = (
         later.inner_join(own, "lead_id")

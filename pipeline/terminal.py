@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -211,44 +215,50 @@ def cutoff_sentence(cutoff: dict[str, Any]) -> str:
     return said + ". An estimate, not a promise."
 
 
-def show_scores(scores: pd.DataFrame, excluded: pd.DataFrame, target: str) -> None:
-    """Print how many leads are in each band, and the best of them."""
+def show_scores(scores: pd.DataFrame, excluded: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Print how many leads are in each band, and the best of them; `about` is the bundle's."""
     out = console()
     if scores.empty:
-        out.print("No lead was open at that moment: both files are written, and scores are empty.")
-        return
-    bands = scores.groupby("band")["propensity"].agg(["size", "sum"])
-    rows = [
-        (band, f"{int(bands.loc[band, 'size']):,}", f"{bands.loc[band, 'sum']:.1f}")
-        for band in ("mql", "nurture", "let_go")
-        if band in bands.index
-    ]
-    headings = [("band", "left"), ("leads", "right"), ("expected conversions", "right")]
-    out.print(table(f"Open leads by band (propensity of '{target}')", headings, rows))
-    best = scores.sort_values(["propensity", "lead_id"], ascending=[False, True]).head(5)
-    rows = [
-        (
-            lead.lead_id,
-            f"{lead.propensity:.0%}",
-            f"{lead.propensity_low:.0%}–{lead.propensity_high:.0%}",
-            lead.score,
-            lead.grade,
-            lead.reasons[0]["text"] if len(lead.reasons) else "",
-        )
-        for lead in best.itertuples()
-    ]
-    headings = [
-        ("lead", "left"), ("propensity", "right"), ("90 % interval", "right"), ("score", "right"),
-        ("grade", "left"), ("strongest reason", "left"),
-    ]  # fmt: skip
-    out.print(table("The five most likely", headings, rows))
+        out.print("No open lead to score at that moment: both files are written, and scores are empty.")
+    else:
+        _bands_and_best(out, scores, about["target"])
+    if about["split"] != "time":
+        out.print(f"The model was tested on windows split {SPLITS[about['split']]}.", soft_wrap=True)
     if len(excluded):
         counts = excluded["reason"].value_counts()
         shown = ", ".join(f"{reason}: {n:,}" for reason, n in counts.items())
         out.print(f"Open but not scored: {shown} (excluded.parquet).")
 
 
-def show_lead(lead: dict[str, Any], history: pd.DataFrame, base: float) -> None:
+def _bands_and_best(out: Console, scores: pd.DataFrame, target: str) -> None:
+    bands = scores.groupby("band")["propensity"]
+    rows = [
+        (band, f"{bands.get_group(band).size:,}", f"{bands.get_group(band).sum():.1f}")
+        for band in ("mql", "nurture", "let_go")
+        if band in bands.groups
+    ]
+    headings = [("band", "left"), ("leads", "right"), ("expected conversions", "right")]
+    out.print(table(f"Open leads by band (propensity of '{target}')", headings, rows))
+    best = scores.sort_values(["propensity", "lead_id"], ascending=[False, True]).head(5)
+    shown = [
+        (
+            lead["lead_id"],
+            f"{lead['propensity']:.0%}",
+            f"{lead['propensity_low']:.0%}–{lead['propensity_high']:.0%}",
+            lead["score"],
+            lead["grade"],
+            lead["reasons"][0]["text"] if lead["reasons"] else "",
+        )
+        for lead in best.to_dict("records")
+    ]
+    headings = [
+        ("lead", "left"), ("propensity", "right"), ("90 % interval", "right"), ("score", "right"),
+        ("grade", "left"), ("strongest reason", "left"),
+    ]  # fmt: skip
+    out.print(table("The five most likely", headings, shown))
+
+
+def show_lead(lead: dict[str, Any], history: pd.DataFrame, base: float, split: str) -> None:
     """Print one lead's story: what it scored, why, and what it did last."""
     out = console()
     low, high = lead["propensity_low"], lead["propensity_high"]
@@ -268,13 +278,16 @@ def show_lead(lead: dict[str, Any], history: pd.DataFrame, base: float) -> None:
         if chosen:
             out.print(f"[bold]{title}[/]")
         for reason in chosen:
-            out.print(f"  {reason['strength']:+.2f}  {escape(reason['text'])}".replace("+", _sign(direction)))
+            out.print(f"  {_sign(direction)}{reason['strength']:.2f}  {escape(reason['text'])}")
     out.print(
         f"[dim]On the scale of log-odds: {base:+.2f} for everybody, {lead['fit']:+.2f} for who the lead is, "
         f"{lead['engagement']:+.2f} for what it did.[/]"
     )
+    if split != "time":
+        out.print(f"[dim]The model was tested on windows split {SPLITS[split]}.[/]", soft_wrap=True)
     if len(history):
-        rows = [(f"{h.occurred_at:%Y-%m-%d %H:%M}", h.kind, h.asset or "") for h in history.itertuples()]
+        shown = history.assign(asset=history["asset"].fillna(""))
+        rows = [(f"{h.occurred_at:%Y-%m-%d %H:%M}", h.kind, h.asset) for h in shown.itertuples()]
         out.print(table("Last activities", [("when (UTC)", "left"), ("what", "left"), ("on", "left")], rows))
 
 
@@ -296,10 +309,8 @@ def show_demo(
     out.print(metrics_table(account["test"]))
     for cutoff in account["cutoffs"]:
         out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
-    show_scores(scores, excluded, account["target"])
-    example = scores.sort_values(["propensity", "lead_id"], ascending=[False, True])["lead_id"].iloc[0]
+    show_scores(scores, excluded, account)
     config = f"{directory}/crm/propense.toml"
-    where = f"--config {config} --output {folder}"
     lines = [
         "What was found",
         f"  {_in_words(account)}",
@@ -310,19 +321,30 @@ def show_demo(
         f"  {folder}/train.json, test_predictions.parquet    the account, and what it is computed from",
         f"  {folder}/figures/, bundle/    figures; the model as text",
         f"  {config}    the configuration, to read next to data/README.md",
-        "",
-        "What to do next",
-        f"  propense explain {example} --as-of {scores['as_of'].iloc[0]:%Y-%m-%d} {where}",
-        f"  mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db",
-        "  propense init    then fill in your own tables, and `propense check`",
     ]
     out.print(Panel(escape("\n".join(lines)), title="propense", title_align="left", expand=False))
+    out.print("[bold]What to do next[/]")
+    for line in _next_commands(scores, config, folder):  # unbroken, to be copied
+        out.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _next_commands(scores: pd.DataFrame, config: str, folder: object) -> list[str]:
+    programs = Path(sys.argv[0]).parent  # the environment may not be on the PATH
+    propense, mlflow = (n if shutil.which(n) else str(programs / n) for n in ("propense", "mlflow"))
+    commands = [[mlflow, "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"], [propense, "init"]]
+    if len(scores):
+        best = scores.sort_values(["propensity", "lead_id"], ascending=[False, True]).iloc[0]
+        where = ["--as-of", f"{best['as_of']:%Y-%m-%d}", "--config", config, "--output", str(folder)]
+        commands.insert(0, [propense, "explain", best["lead_id"], *where])
+    return [shlex.join(command) for command in commands]
 
 
 def _in_words(account: dict[str, Any]) -> str:
     """Compare propense with the points in one sentence."""
     lift = account["test"]["lift_at_10"]
-    ours = f"The top tenth of open leads converts {lift['propense']['value']:.1f} times as often as the average"
+    ours = (
+        f"The top tenth of open leads converts {lift['propense']['value']:.1f} times as often as the average"
+    )
     if "rules" in lift:
         ours += f"; by the hand-made points {lift['rules']['value']:.1f} times"
     return ours + "."

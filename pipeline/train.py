@@ -18,13 +18,14 @@ import pyarrow as pa
 from models.bundle import Bundle, bundle_digest
 from models.learning import Choices, Examples, Learned, learn
 from pipeline import featuring
-from pipeline.config import Config, CutoffConfig, format_duration
+from pipeline.config import Config, CutoffConfig
 from pipeline.evaluating import evaluate_test, flat_metrics
 from pipeline.figures import draw_all
-from pipeline.files import write_folder, write_json, write_parquet
+from pipeline.files import write_parquet
 from pipeline.preparation import Prepared, prepare
 from pipeline.progress import Stages
 from pipeline.registry import Registry
+from pipeline.results import keep, new_results, recover
 from pipeline.source.dataset import Dataset, load
 from pipeline.windows import check_enough
 
@@ -37,6 +38,9 @@ PREDICTIONS = pa.schema(
         *((name, pa.float64()) for name in ("margin", "propensity", "logistic", "base_rate", "rules")),
         ("age", pa.string()),
         ("points", pa.float64()),
+        ("new_lead", pa.bool_()),
+        ("propensity_low", pa.float64()),
+        ("propensity_high", pa.float64()),
     ]
 )
 VERSIONS = ("propense", "scikit-learn", "lightgbm", "pandas", "mlflow", "shap", "duckdb", "ibis-framework")
@@ -57,7 +61,7 @@ def train(config: Config, now: datetime, folder: Path, tell: Callable[[str], Non
     """Train on the past, evaluate on the untouched test window, register, and write the account.
 
     Writes ``bundle/``, ``figures/``, ``test_predictions.parquet`` and, last, ``train.json`` into
-    `folder`; each is there whole or not at all.
+    `folder`: all of them or, if it fails or is interrupted, none.
 
     Raises
     ------
@@ -71,6 +75,25 @@ def train(config: Config, now: datetime, folder: Path, tell: Callable[[str], Non
     with stages.stage("snapshots", "taking snapshots"):
         prepared = prepare(dataset)
         check_enough(prepared.summary)
+    registry = Registry(folder, config.project.name)
+    recover(folder, registry)
+    with new_results(folder) as staged:
+        return _train(Work(config, dataset, prepared, stages, registry), staged, folder)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a training starts from once the data is known to support it."""
+
+    config: Config
+    dataset: Dataset
+    prepared: Prepared
+    stages: Stages
+    registry: Registry
+
+
+def _train(work: Work, staged: Path, folder: Path) -> Trained:
+    config, dataset, prepared, stages = work.config, work.dataset, work.prepared, work.stages
     with stages.stage("features", "computing features"):
         vocabulary = featuring.learn_vocabulary(dataset, prepared, featuring.settings(config))
         features = featuring.features_of(dataset, prepared.snapshots, vocabulary)
@@ -79,17 +102,18 @@ def train(config: Config, now: datetime, folder: Path, tell: Callable[[str], Non
         bounds = prepared.bounds
         window = (bounds.decision, bounds.build_until) if bounds else None
         examples = Examples(features, prepared.keys, points, decision_share(prepared), window)
-        learned = learn(examples, vocabulary, about(config, prepared), choices(config))
+        learned = learn(examples, vocabulary, featuring.about(config), choices(config))
     with stages.stage("evaluation", "evaluating on the test window"):
         found = evaluate_test(
             learned.predictions, learned.bundle, config.decision.rules_mql_at, config.model.seed
         )
-    account = describe(config, dataset, prepared, learned, found, stages)
+    account = describe(work, learned, found)
     with stages.stage("registry", "drawing figures and registering the model"):
-        version, run_id = _keep(config, folder, learned, features, account, found)
+        _write(staged, learned, features, account["split"])
+        version, run_id = _register(work.registry, staged, learned, features, account)
     account["stages"] = stages.records
     account["model"] |= {"version": version, "run_id": run_id}
-    write_json(folder / "train.json", account)
+    keep(staged, folder, work.registry, account)
     return Trained(account, learned.bundle, version, run_id, folder)
 
 
@@ -125,28 +149,9 @@ def decision_share(prepared: Prepared) -> float:
     return len(decision) / max(prepared.decision_time_snapshots, 1)
 
 
-def about(config: Config, prepared: Prepared) -> dict[str, Any]:
-    """Return what the bundle was trained for."""
-    flat = config.flat
-    return {
-        "project": config.project.name,
-        "target": config.project.target,
-        "horizon": None if flat else format_duration(config.snapshots.horizon),
-        "split": prepared.split,
-        "timezone": config.project.timezone,
-        "end_at_handover": None if flat else config.snapshots.end_at_handover,
-    }
-
-
-def describe(
-    config: Config,
-    dataset: Dataset,
-    prepared: Prepared,
-    learned: Learned,
-    found: dict[str, Any],
-    stages: Stages,
-) -> dict[str, Any]:
+def describe(work: Work, learned: Learned, found: dict[str, Any]) -> dict[str, Any]:
     """Return the account of a training: what other programs may rely on in ``train.json``."""
+    config, dataset, prepared = work.config, work.dataset, work.prepared
     bundle = learned.bundle
     return {
         **{key: bundle.about[key] for key in ("project", "target", "horizon", "split", "end_at_handover")},
@@ -169,50 +174,52 @@ def describe(
             "wins": int(bundle.classifier.wins_),
             "rounds": int(bundle.classifier.rounds_),
             "members": config.model.members,
+            "seed": config.model.seed,
+            "base_value": bundle.classifier.base_value_,
             "settings": bundle.classifier.settings_.to_dict(),
             "bundle_digest": bundle_digest(bundle.to_texts()),
         },
         "versions": versions(),
-        "stages": stages.records,
+        "stages": work.stages.records,
     }
 
 
-def _keep(
-    config: Config,
-    folder: Path,
-    learned: Learned,
-    features: pd.DataFrame,
-    account: dict[str, Any],
-    found: dict[str, Any],
-) -> tuple[str, str]:
-    """Write figures, bundle and predictions, and register the model as champion."""
-    bundle, texts = learned.bundle, learned.bundle.to_texts()
-    test = learned.predictions[learned.predictions["part"] == "test"]
+def _write(staged: Path, learned: Learned, features: pd.DataFrame, split: str) -> None:
+    """Write bundle, figures and predictions to where they wait."""
+    test = _test_rows(learned)
+    (staged / "bundle").mkdir()
+    for name, text in learned.bundle.to_texts().items():
+        (staged / "bundle" / name).write_bytes(text.encode())
+    (staged / "figures").mkdir()
     of_test = features.loc[test.index]
-    contributions = bundle.classifier.contributions(of_test)
-    write_folder(folder / "bundle", lambda part: _write_texts(part, texts))
-    write_folder(folder / "figures", lambda part: draw_all(test, contributions, of_test, part))
-    write_parquet(folder / "test_predictions.parquet", learned.predictions, PREDICTIONS)
-    registry = Registry(folder, config.project.name)
+    contributions = learned.bundle.classifier.contributions(of_test)
+    draw_all(test, contributions, of_test, split, staged / "figures")
+    write_parquet(staged / "test_predictions.parquet", learned.predictions, PREDICTIONS)
+
+
+def _register(
+    registry: Registry, staged: Path, learned: Learned, features: pd.DataFrame, account: dict[str, Any]
+) -> tuple[str, str]:
+    """Record the run and register the model; return its version and the run's id."""
+    bundle, model = learned.bundle, account["model"]
+    example = features.loc[_test_rows(learned).index].head(5)
+    parameters = {
+        **model["settings"],
+        **{name: account[name] for name in ("split", "horizon")},
+        **{name: model[name] for name in ("rounds", "members", "seed")},
+        "calibration": account["calibration"]["method"],
+    }
+    tags = {"git_commit": account["versions"]["git_commit"] or "unknown"}
     with registry.run("train") as run:
-        registry.log(
-            {**account["model"]["settings"], "split": account["split"], "horizon": account["horizon"],
-             "calibration": account["calibration"]["method"], "rounds": account["model"]["rounds"]},
-            flat_metrics(found),
-            {"git_commit": account["versions"]["git_commit"] or "unknown",
-             **{f"digest {name}": digest for name, digest in account["data"]["digests"].items()}},
-        )  # fmt: skip
-        registry.log_files(folder / "figures", "figures")
-        registry.log_files(folder / "bundle", "bundle")
-        version = registry.register(bundle, texts, folder / "bundle", of_test.head(5))
-        run_id = run.info.run_id
-    registry.promote(version)
-    return version, run_id
+        registry.log(parameters, flat_metrics(account), tags, account["data"]["digests"])
+        for name in ("figures", "bundle"):
+            registry.log_files(staged / name, name)
+        version = registry.register(bundle, bundle.to_texts(), staged / "bundle", example)
+    return version, run.info.run_id
 
 
-def _write_texts(folder: Path, texts: dict[str, str]) -> None:
-    for name, text in texts.items():
-        (folder / name).write_bytes(text.encode())
+def _test_rows(learned: Learned) -> pd.DataFrame:
+    return learned.predictions[learned.predictions["part"] == "test"]
 
 
 def file_digests(config: Config) -> dict[str, str]:

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,9 +68,12 @@ def time_bounds(
     UnsupportedData
         The matured snapshots span too little time for the windows and the embargo.
     """
-    first, last = _pin(pinned, "train_from", as_of.min()), pd.Timestamp(observed_until) - horizon
-    as_of = as_of[as_of >= first]
-    test_until = _pin(pinned, "test_until", last)
+    last = pd.Timestamp(observed_until) - horizon
+    test_until = min(_pin(pinned, "test_until", last), last)
+    first = _pin(pinned, "train_from", as_of.min())
+    as_of = as_of[(as_of >= first) & (as_of <= test_until)]
+    if as_of.empty:
+        raise _too_short(first, last, horizon)
     test = _pin(pinned, "test_from", None)
     if test is None:
         test = _test_start(as_of, first, horizon)
@@ -77,43 +81,54 @@ def time_bounds(
     inside = as_of[as_of <= build_until]
     if inside.empty or build_until <= first:
         raise _too_short(first, last, horizon)
-    calibration = _pin(pinned, "calibration_from", _day(inside.quantile(0.6)))
-    decision = _pin(pinned, "decision_from", _day(inside.quantile(0.8)))
-    stopping = _day(inside[inside < calibration].quantile(1 - STOPPING_SHARE))
-    bounds = Bounds(first, stopping, calibration, decision, build_until, test, min(test_until, last))
-    edges = [first, stopping, calibration, decision, build_until, test, bounds.test_until]
-    if any(b <= a for a, b in itertools.pairwise(edges)) and build_until != decision:
-        raise UnsupportedData(
-            "The windows do not follow each other: "
-            + ", ".join(f"{e:%Y-%m-%d}" for e in edges)
-            + " (train, its last slice, calibration, decision, its end, test, test's end).",
-            allowed="calibration_from < decision_from < test_from - horizon, and test_from < test_until",
-            todo='move the dates under [windows], shorten the horizon, or use split = "group"',
-        )
+    calibration = _pin(pinned, "calibration_from", _quantile(inside, 0.6))
+    decision = _pin(pinned, "decision_from", _quantile(inside, 0.8))
+    before = inside[inside < calibration]
+    stopping = calibration if before.empty else _quantile(before, 1 - STOPPING_SHARE)
+    bounds = Bounds(first, stopping, calibration, decision, build_until, test, test_until)
+    _check_order(bounds)
     return bounds
 
 
-def _pin(pinned: dict[str, datetime | None], name: str, otherwise: pd.Timestamp | None) -> pd.Timestamp:
+def _check_order(bounds: Bounds) -> None:
+    # The decision window may be one moment: the last that the embargo lets in.
+    until = bounds.build_until + pd.Timedelta(1, "us")
+    edges = [bounds.train, bounds.stopping, bounds.calibration, bounds.decision, until, bounds.test]
+    if all(a < b for a, b in itertools.pairwise(edges)) and bounds.test <= bounds.test_until:
+        return
+    edges[4:] = [bounds.build_until, bounds.test, bounds.test_until]
+    raise UnsupportedData(
+        "The windows do not follow each other: "
+        + ", ".join(f"{e:%Y-%m-%d}" for e in edges)
+        + " (train, its last slice, calibration, decision, its end, test, test's end).",
+        allowed="train_from < calibration_from < decision_from <= test_from - horizon, and "
+        "test_from <= test_until <= the time to which outcomes are complete - horizon",
+        todo='move the dates under [windows], shorten the horizon, or use split = "group"',
+    )
+
+
+def _pin(pinned: dict[str, datetime | None], name: str, otherwise: Any) -> Any:
     given = pinned.get(name)
     return pd.Timestamp(given) if given is not None else otherwise
 
 
-def _day(moment: pd.Timestamp) -> pd.Timestamp:
-    """Round down to midnight, so that people can read the dates."""
-    return moment.floor("D")
+def _quantile(moments: pd.Series, share: float) -> pd.Timestamp:
+    """Return a quantile rounded down to midnight, so that people can read the dates."""
+    moment: Any = moments.quantile(share)
+    return pd.Timestamp(moment).floor("D")
 
 
 def _test_start(as_of: pd.Series, first: pd.Timestamp, horizon: timedelta) -> pd.Timestamp:
     """Leave the newest fifth to the test, or less where the embargo would eat most of the rest."""
     for share in (TEST_SHARE, 0.15, 0.1):
-        start = _day(as_of.quantile(1 - share))
+        start = _quantile(as_of, 1 - share)
         if (as_of <= start - horizon).mean() >= 0.4:
             return start
     raise _too_short(first, as_of.max(), horizon)
 
 
 def _too_short(first: pd.Timestamp, last: pd.Timestamp, horizon: timedelta) -> UnsupportedData:
-    days = max((last - first).days, 0)
+    days = 0 if pd.isna(first) else max((last - first).days, 0)
     return UnsupportedData(
         f"The matured snapshots span {days} days, too few for windows in time order: "
         f"the embargo alone takes {horizon.days} days before the test window.",
@@ -173,10 +188,11 @@ def _by_share(share: np.ndarray) -> np.ndarray:
 def draw(names: Sequence[str] | pd.Series) -> np.ndarray:
     """Return for each name a number in [0, 1) that is spread evenly and never changes."""
     hashed = pd.util.hash_array(np.asarray(names, dtype=object), hash_key="propense-windows")
-    return hashed / 2.0**64
+    # A float holds 53 bits: all 64 would round the largest up to 1.
+    return (hashed >> np.uint64(11)) / 2.0**53
 
 
-def summarise(keys: pd.DataFrame, windows: np.ndarray) -> dict[str, dict[str, object]]:
+def summarise(keys: pd.DataFrame, windows: np.ndarray) -> dict[str, dict[str, Any]]:
     """Return from, to, leads, snapshots and won (leads with a win) of each window.
 
     ``train`` includes its last slice, which stops the boosting.
@@ -198,7 +214,7 @@ def _stamp(moment: pd.Timestamp) -> str | None:
     return None if pd.isna(moment) else f"{moment.isoformat()}Z"
 
 
-def check_enough(summary: dict[str, dict[str, int]]) -> None:
+def check_enough(summary: dict[str, dict[str, Any]]) -> None:
     """Refuse windows in which there are too few wins, or nothing but wins.
 
     Raises
@@ -228,5 +244,5 @@ def check_enough(summary: dict[str, dict[str, int]]) -> None:
         )
 
 
-def _others(window: dict[str, int]) -> int:
+def _others(window: dict[str, Any]) -> int:
     return int(window["leads"]) - int(window["won"])

@@ -15,6 +15,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", r"ignore:fetch_arrow_table\(\) is deprecated:DeprecationWarning"
     )
+    # MLflow 3 describes its tables with an option that SQLAlchemy has deprecated.
+    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from features.errors import ConfigurationError, listed
+from features.errors import ConfigurationError, listed, nearest
 from pipeline.config import Activities
-from pipeline.source.columns import check_times, local, text, time
+from pipeline.source.columns import check_times, local, number, text, time
 from pipeline.source.engine import Raw
 from pipeline.source.leads import Reading, lead_ids
 
@@ -22,27 +22,16 @@ SCHEMA = {
 
 def read_activities(reading: Reading, leads: ir.Table) -> ir.Table:
     """Return all activities of known leads, canonical; those of unknown leads are counted and left out."""
-    tables = [_read_one(reading, number, config) for number, config in _numbered(reading)]
+    tables = [_read_one(reading, place, config) for place, config in enumerate(reading.config.activities, 1)]
     if not tables:
         return reading.engine.connection.create_table("no activities", schema=SCHEMA, temp=True)
-    everything = reading.engine.keep("activities", ibis.union(*tables) if len(tables) > 1 else tables[0])
-    unknown = everything.anti_join(leads, "lead_id").aggregate(n=_.count(), example=_.lead_id.min())
-    count, example = unknown.to_pyarrow().to_pylist()[0].values()
-    if count:
-        reading.findings.left_out(
-            "activities", "of leads that the leads table does not have", column="lead_id", rows=int(count),
-            example=repr(example),
-        )  # fmt: skip
-        everything = reading.engine.keep("activities", everything.semi_join(leads, "lead_id"))
-    return everything
+    read = [(raw.place, reading.engine.keep("read", rows)) for raw, rows in tables]
+    known = [reading.place_leads(rows, leads, place) for place, rows in read]
+    return reading.engine.keep("activities", ibis.union(*known) if len(known) > 1 else known[0])
 
 
-def _numbered(reading: Reading) -> list[tuple[int, Activities]]:
-    return list(enumerate(reading.config.activities, 1))
-
-
-def _read_one(reading: Reading, number: int, config: Activities) -> ir.Table:
-    raw = reading.open(f"activities no. {number}", config)
+def _read_one(reading: Reading, place: int, config: Activities) -> tuple[Raw, ir.Table]:
+    raw = reading.open(f"activities no. {place}", config)
     named = ("lead_id", "occurred_at", "known_at", "kind", "actor", "asset", "channel", "value")
     raw.need({role: getattr(config, role) for role in named})
     zone = reading.config.project.timezone
@@ -64,37 +53,44 @@ def _read_one(reading: Reading, number: int, config: Activities) -> ir.Table:
         actor=_actor(raw, config, kind, reading),
         asset=text(raw, config.asset, config) if config.asset else ibis.null("string"),
         channel=_channel(raw, config),
-        value=_value(raw, config, reading),
+        value=number(raw, config.value, config, reading.findings) if config.value else ibis.null("float64"),
     ).cast(SCHEMA)
+    _note_strange_kinds(reading, raw, config, rows)
     absent = rows.aggregate(kinds=_.kind.isnull().sum(), ids=_.lead_id.isnull().sum())
     kinds, ids = absent.to_pyarrow().to_pylist()[0].values()
     total = reading.counts[raw.name]["rows"]
     reading.findings.bad_rows(raw.place, "activities without a kind", rows=int(kinds or 0), of=total)
     reading.findings.bad_rows(raw.place, "activities without a lead", rows=int(ids or 0), of=total)
     complete = rows.filter(_.occurred_at.notnull() & _.kind.notnull() & _.lead_id.notnull())
-    return complete.filter(_.kind.notin(config.ignore_kinds)) if config.ignore_kinds else complete
+    if config.ignore_kinds:
+        complete = complete.filter(_.kind.notin(config.ignore_kinds))
+    return raw, complete
+
+
+def _note_strange_kinds(reading: Reading, raw: Raw, config: Activities, rows: ir.Table) -> None:
+    """Note the kinds that the configuration names and the table does not have: they may be misspelt."""
+    named = {"ignore_kinds": config.ignore_kinds, "actors": [] if config.actor else list(config.actors)}
+    if not any(named.values()):
+        return
+    note_absent(reading, raw.place, named, rows)
+
+
+def note_absent(reading: Reading, place: str, named: dict[str, list[str]], rows: ir.Table) -> None:
+    """Note the kinds of `named` (by the key that names them) that no row of an activity table has."""
+    kinds = rows.select("kind").distinct().kind.execute().dropna().tolist()
+    for key, names in named.items():
+        for name in names:
+            if name not in kinds:
+                hint = nearest(name, kinds)
+                reading.findings.note(
+                    place, f"`{key}` names the kind {name!r}, which does not occur. {hint}".strip()
+                )
 
 
 def _channel(raw: Raw, config: Activities) -> ir.StringValue:
     if config.channel:
         return text(raw, config.channel, config)
     return ibis.literal(config.channel_is) if config.channel_is else ibis.null("string")
-
-
-def _value(raw: Raw, config: Activities, reading: Reading) -> ir.FloatingValue:
-    if not config.value:
-        return ibis.null("float64")
-    given = text(raw, config.value, config)
-    number = given.try_cast("float64")
-    bad = raw.table.aggregate(
-        n=(given.notnull() & number.isnull()).sum(), example=given.max(where=number.isnull())
-    )
-    count, example = bad.to_pyarrow().to_pylist()[0].values()
-    reading.findings.bad_rows(
-        raw.place, "text where a number should be", column=config.value, rows=int(count or 0),
-        of=reading.counts[raw.name]["rows"], example=repr(example),
-    )  # fmt: skip
-    return number
 
 
 def _actor(raw: Raw, config: Activities, kind: ir.StringValue, reading: Reading) -> ir.StringValue:
@@ -109,12 +105,17 @@ def _actor(raw: Raw, config: Activities, kind: ir.StringValue, reading: Reading)
     )
     if config.actor:
         unmapped = raw.table.filter(given.notnull() & actor.isnull()).select(v=given).distinct()
-        values = unmapped.order_by("v").v.execute().tolist()
+        values = unmapped.order_by("v").limit(50).v.execute().tolist()
         if values:
             raise ConfigurationError(
                 f"Actors {listed(map(repr, values))} are not mapped.",
                 where=f"{raw.name}: {raw.path}, column '{config.actor}'",
                 allowed='actors = { "your value" = "lead", "marketing" or "sales" }',
+            )
+        absent = int(given.isnull().sum().execute())
+        if absent:
+            reading.findings.note(
+                raw.place, "without an actor, taken as the lead's own", column=config.actor, rows=absent
             )
         return actor.fill_null("lead")
     return actor

@@ -31,6 +31,9 @@ OWN_OUTPUT = re.compile(
 _OLD_SCORE = re.compile(r"^(lead_?score|mql_?score|old_?score|hubspot_?score|score|grade|band|lead_?grade)$")
 _EMAIL_VALUE = r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"
 _PHONE_VALUE = r"^\+?[0-9][0-9 ().\-/]{6,}[0-9]$"
+_PADDED_VALUE = r"^0\d+$"
+_SENIORITY = re.compile(r"(^|_)(job_?title|title|position|role|function)(_|$)")
+_SIZE = re.compile(r"(^|_)(company_?size|employees|headcount|size|effectif)(_|$)")
 _DATE_VALUE = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"
 _BOOLEANS = {"boolean"}
 MOSTLY = 0.9
@@ -77,9 +80,9 @@ def candidates(raw: Raw, role: Role, findings: Findings) -> list[str]:
 def _refused_by_name(column: str, role: Role) -> str:
     name = plain(column)
     by_hand = role.listed is not None
-    if column in role.own_fields or OWN_OUTPUT.search(name):
+    if name in map(plain, role.own_fields) or OWN_OUTPUT.search(name):
         return "an output of this program, never a feature"
-    if column in role.old_score:
+    if name in map(plain, role.old_score):
         return "the old score, never a feature"
     if _OLD_SCORE.search(name) and not by_hand:
         return "looks like an old score: not a feature (list it in `attributes` if it is not one)"
@@ -112,9 +115,10 @@ def infer(raw: Raw, columns: Iterable[str], config: Table, role: Role, findings:
 
 def _profile(raw: Raw, names: list[str], config: Table) -> dict[str, dict[str, Any]]:
     measures: dict[str, ir.Scalar] = {}
-    for i, column in enumerate(names):
-        value = text(raw, column, config)
-        number = value.try_cast("float64")
+    texts = raw.table.select(**{f"value {i}": text(raw, column, config) for i, column in enumerate(names)})
+    read = texts.mutate(**{f"number {i}": texts[f"value {i}"].try_cast("float64") for i in range(len(names))})
+    for i in range(len(names)):
+        value, number = read[f"value {i}"], read[f"number {i}"]
         measures |= {
             f"rows {i}": value.count(),
             f"numbers {i}": number.count(),
@@ -124,12 +128,15 @@ def _profile(raw: Raw, names: list[str], config: Table) -> dict[str, dict[str, A
             f"no number {i}": value.max(where=number.isnull()),
             f"example {i}": value.min(),
             f"emails {i}": value.re_search(_EMAIL_VALUE).sum().fill_null(0),
+            f"padded {i}": value.re_search(_PADDED_VALUE).sum().fill_null(0),
             f"phones {i}": (value.re_search(_PHONE_VALUE) & number.isnull()).sum().fill_null(0),
             f"dates {i}": value.re_search(_DATE_VALUE).sum().fill_null(0),
         }
-    row = raw.table.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    row = read.aggregate(all=read.count(), **measures).to_pyarrow().to_pylist()[0]
+    everyone = row.pop("all")
     return {
-        column: {key.rsplit(" ", 1)[0]: v for key, v in row.items() if key.endswith(f" {i}")}
+        column: {"all": everyone}
+        | {key.rsplit(" ", 1)[0]: v for key, v in row.items() if key.endswith(f" {i}")}
         for i, column in enumerate(names)
     }
 
@@ -140,13 +147,16 @@ def _type_of(
     declared = (role.types or {}).get(column)
     rows = found["rows"]
     place = {"column": column, "example": repr(found["example"])}
-    if max(found["emails"], found["phones"]) > rows / 2:
-        findings.left_out(raw.place, "values are e-mail addresses or telephone numbers", column=column)
-        return None
-    if found["distinct"] < 2:
+    # A column filled with one value here and empty there does tell leads apart.
+    if found["distinct"] == 0 or (found["distinct"] == 1 and rows == found["all"]):
         findings.left_out(raw.place, "constant or empty: it tells no lead from another", **place)
         return None
-    if declared in ("number", "flag") or (declared is None and found["numbers"] >= MOSTLY * rows):
+    if found["emails"] > rows / 2 or (declared is None and _phones(column, found)):
+        findings.left_out(raw.place, "values are e-mail addresses or telephone numbers", column=column)
+        return None
+    # Codes that start with a zero ("01000") are names, not quantities.
+    numeric = found["numbers"] >= MOSTLY * rows and not found["padded"]
+    if declared in ("number", "flag") or (declared is None and numeric):
         return _number(raw, column, found, declared, findings)
     if declared is not None:
         return declared
@@ -156,14 +166,24 @@ def _type_of(
         findings.left_out(raw.place, "dates are no attribute; give them as an activity", **place)
         return None
     if rows >= ID_MIN_ROWS and found["distinct"] > ID_DISTINCT_SHARE * rows:
-        findings.left_out(raw.place, "differs in nearly every row: an id or free text, no category", **place)
+        # Without an example: free text may hold a person's name.
+        findings.left_out(
+            raw.place, "differs in nearly every row: an id or free text, no category", column=column
+        )
         return None
+    return _type_by_name(column)
+
+
+def _phones(column: str, found: dict[str, Any]) -> bool:
+    """Tell telephone numbers from dates, and from sizes such as "1000-5000", which look like them."""
+    return found["phones"] - found["dates"] > found["rows"] / 2 and _type_by_name(column) != "size"
+
+
+def _type_by_name(column: str) -> AttributeType:
     name = plain(column)
-    if re.search(r"(^|_)(job_?title|title|position|role|function)(_|$)", name):
+    if _SENIORITY.search(name):
         return "seniority"
-    if re.search(r"(^|_)(company_?size|employees|headcount|size|effectif)(_|$)", name):
-        return "size"
-    return "category"
+    return "size" if _SIZE.search(name) else "category"
 
 
 def _number(
@@ -217,7 +237,7 @@ def require(raw: Raw, attributes: Iterable[Attribute], config: Table) -> None:
     numbers = [a for a in known if a.type in ("number", "flag")]
     if not numbers:
         return
-    checks = {}
+    checks: dict[str, ir.Scalar] = {}
     for i, a in enumerate(numbers):
         given = text(raw, a.name, config)
         bad = given.notnull() & values(raw, a, config).isnull()

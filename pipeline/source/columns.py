@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 from ibis import _
@@ -13,9 +17,16 @@ from pipeline.config import Table
 from pipeline.source.engine import Raw
 from pipeline.source.findings import Findings
 
-_DATE = r"^\d{4}-\d{2}-\d{2}$"
-_OFFSET = r"\d{1,2}:\d{2}.*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)$"
-_CLOCK_DIRECTIVES = ("%H", "%I", "%X", "%c", "%T", "%R", "%s")
+_DATE = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}$"
+# Whatever follows the clock must be read as an offset or zone: DuckDB's plain timestamp would
+# silently drop it, and read "10:00 PM" as 10:00.
+_OFFSET = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*[A-Za-z+-]"
+_MIDNIGHT = r"[T ]00:00(:00(\.0+)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
+_CLOCK_DIRECTIVE = re.compile(r"%-?[HIXcTRs]")
+# Earlier times are placeholders ("0001-01-01") or two-digit years, not something that happened.
+_EARLIEST = datetime(1900, 1, 1)
+_EPOCHS = {"epoch_s": ("s", 1), "epoch_ms": ("ms", 1000)}
+_EPOCH_SECONDS = (-2_208_988_800, 253_402_300_799)  # 1900 to 9999
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp(6)"), "timestamp('UTC', 6)"))
@@ -30,13 +41,41 @@ def _wall_clock(zone: str, instant):  # type: ignore[no-untyped-def]
 
 @ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp(6)"))
 def _parsed(text, form):  # type: ignore[no-untyped-def]
-    """Return a text read by a strptime format, or null."""
+    """Return a text read by a strptime format without a zone, or null."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp('UTC', 6)"))
+def _parsed_instant(text, form):  # type: ignore[no-untyped-def]
+    """Return a text read by a strptime format with a zone, or null."""
 
 
 def text(raw: Raw, column: str, config: Table) -> ir.StringColumn:
-    """Return a column as trimmed text, null where it is empty or means "no value"."""
-    value = raw.table[column].cast("string").strip()
+    """Return a column as trimmed text, null where it is empty or means "no value".
+
+    Whole numbers are written without a point whatever their type, so that the id 17 of one Parquet
+    file, the 17.0 of another (where a missing id made the column floating) and the text "17" join.
+    """
+    source = raw.table[column]
+    value = source.cast("string").strip()
+    if source.type().is_floating() or source.type().is_decimal():
+        value = value.re_replace(r"\.0+$", "").nullif("nan")
     return ibis.cases((value.isin(["", *config.missing]), ibis.null("string")), else_=value)
+
+
+def number(raw: Raw, column: str, config: Table, findings: Findings) -> ir.FloatingValue:
+    """Return a column as numbers; text where a number should be is recorded, and null."""
+    given = text(raw, column, config)
+    value = given.try_cast("float64")
+    bad = given.notnull() & value.isnull()
+    found = raw.table.aggregate(
+        rows=_.count(), bad=bad.sum().fill_null(0), example=given.max(where=bad)
+    ).to_pyarrow()
+    row = found.to_pylist()[0]
+    findings.bad_rows(
+        raw.place, "text where a number should be", column=column, rows=int(row["bad"]), of=row["rows"],
+        example=repr(row["example"]),
+    )  # fmt: skip
+    return value
 
 
 def local(instant: ir.TimestampColumn, zone: str) -> ir.TimestampColumn:
@@ -46,10 +85,15 @@ def local(instant: ir.TimestampColumn, zone: str) -> ir.TimestampColumn:
 
 @dataclass(frozen=True)
 class Time:
-    """A time column being read: its UTC value and what may be wrong with it, all per row."""
+    """A time column being read: its UTC value and what may be wrong with it, all per row.
+
+    ``value`` is when it was known, ``earliest`` when it can have happened: the end and the start of
+    the day for a date without a time, else both the same.
+    """
 
     column: str
     value: ir.TimestampColumn
+    earliest: ir.TimestampColumn
     given: ir.StringColumn
     has_offset: ir.BooleanColumn
     date_only: ir.BooleanColumn
@@ -65,44 +109,81 @@ def time(raw: Raw, column: str, config: Table, zone: str) -> Time:
     source = raw.table[column]
     never, always = ibis.literal(False), ibis.literal(True)
     if config.time_format is not None:
-        return _formatted(column, source, given, config.time_format, zone)
+        return _formatted(raw, column, given, config.time_format, zone)
     if source.type().is_date():
-        return Time(column, _end_of_day(source, zone), given, never, always)
+        return _day(column, source, given, zone)
     if source.type().is_timestamp():
         if source.type().timezone is not None:
-            return Time(column, _utc(source), given, always, never)
-        return Time(column, _utc(_instant(zone, source.cast("timestamp(6)"))), given, never, never)
+            return _moment(column, _utc(source), given, always)
+        return _moment(column, _utc(_instant(zone, source.cast("timestamp(6)"))), given, never)
     date_only, has_offset = given.re_search(_DATE), given.re_search(_OFFSET)
-    value = ibis.cases(
-        (date_only, _end_of_day(given.try_cast("date"), zone)),
+    moment = ibis.cases(
         (has_offset, _utc(given.try_cast("timestamp('UTC', 6)"))),
         else_=_utc(_instant(zone, given.try_cast("timestamp(6)"))),
     )
-    return Time(column, value, given, has_offset, date_only)
+    day = _day(column, given.try_cast("date"), given, zone)
+    return Time(
+        column,
+        value=_plausible(ibis.ifelse(date_only, day.value, moment)),
+        earliest=_plausible(ibis.ifelse(date_only, day.earliest, moment)),
+        given=given,
+        has_offset=has_offset,
+        date_only=date_only,
+    )
 
 
-def _formatted(column: str, source: ir.Column, given: ir.StringColumn, form: str, zone: str) -> Time:
-    never, always = ibis.literal(False), ibis.literal(True)
-    if form in ("epoch_s", "epoch_ms"):
+def _moment(
+    column: str, value: ir.TimestampColumn, given: ir.StringColumn, has_offset: ir.BooleanValue
+) -> Time:
+    plausible = _plausible(value)
+    return Time(column, plausible, plausible, given, has_offset, ibis.literal(False))
+
+
+def _day(column: str, date: ir.DateColumn, given: ir.StringColumn, zone: str) -> Time:
+    """Return a date without a time: known at the end of its day on the wall clock of `zone`."""
+    midnight = date.cast("timestamp(6)")
+    return Time(
+        column,
+        value=_plausible(_utc(_instant(zone, midnight + ibis.interval(days=1)))),
+        earliest=_plausible(_utc(_instant(zone, midnight))),
+        given=given,
+        has_offset=ibis.literal(False),
+        date_only=ibis.literal(True),
+    )
+
+
+def _plausible(value: ir.TimestampColumn) -> ir.TimestampColumn:
+    return ibis.cases((value >= ibis.literal(_EARLIEST, "timestamp(6)"), value))
+
+
+def _formatted(raw: Raw, column: str, given: ir.StringColumn, form: str, zone: str) -> Time:
+    always = ibis.literal(True)
+    if form in _EPOCHS:
+        unit, a_second = _EPOCHS[form]
+        first, last = (edge * a_second for edge in _EPOCH_SECONDS)
         number = given.try_cast("int64")
-        value = number.as_timestamp(form.removeprefix("epoch_")).cast("timestamp(6)")
-        return Time(column, value, given, always, never)
-    if "%" not in form:
+        sound = ibis.cases((number.between(first, last), number))
+        return _moment(column, sound.as_timestamp(unit).cast("timestamp(6)"), given, always)
+    _check_format(raw, given, form)
+    if "%z" in form or "%Z" in form:
+        return _moment(column, _utc(_parsed_instant(given, form)), given, always)
+    parsed = _parsed(given, form)
+    if _CLOCK_DIRECTIVE.search(form):
+        return _moment(column, _utc(_instant(zone, parsed)), given, ibis.literal(False))
+    return _day(column, parsed.date(), given, zone)
+
+
+def _check_format(raw: Raw, given: ir.StringColumn, form: str) -> None:
+    try:
+        if "%" not in form:
+            raise ValueError
+        raw.table.limit(1).select(tried=_parsed_instant(given, form).cast("string")).to_pyarrow()
+    except (ValueError, duckdb.Error):
         raise ConfigurationError(
             f"time_format = '{form}' is not a format.",
+            where=f"{raw.name}: {raw.path}",
             allowed='a strptime format such as "%d/%m/%Y %H:%M", "epoch_s" or "epoch_ms"',
-        )
-    parsed = _parsed(given, form)
-    if "%z" in form:
-        return Time(column, parsed, given, always, never)
-    if any(d in form for d in _CLOCK_DIRECTIVES):
-        return Time(column, _utc(_instant(zone, parsed)), given, never, never)
-    return Time(column, _end_of_day(parsed.date(), zone), given, never, always)
-
-
-def _end_of_day(date: ir.DateColumn, zone: str) -> ir.TimestampColumn:
-    next_midnight = date.cast("timestamp(6)") + ibis.interval(days=1)
-    return _utc(_instant(zone, next_midnight))
+        ) from None
 
 
 def _utc(instant: ir.TimestampColumn) -> ir.TimestampColumn:
@@ -113,30 +194,35 @@ def _utc(instant: ir.TimestampColumn) -> ir.TimestampColumn:
 def check_times(raw: Raw, times: list[Time], now: object, findings: Findings, required: set[str]) -> None:
     """Record times that cannot be read, are missing, lie in the future, or mix zones."""
     latest = ibis.literal(now, "timestamp(6)")
+    parts = ("value", "earliest", "given", "has_offset", "date_only")
+    seen = raw.table.select(**{f"{p} {i}": getattr(t, p) for i, t in enumerate(times) for p in parts})
     measures = {"rows": _.count()}
-    for i, t in enumerate(times):
-        unread = t.given.notnull() & t.value.isnull()
-        future = t.value > latest
-        naive = t.value.notnull() & ~t.has_offset & ~t.date_only
+    for i in range(len(times)):
+        value, earliest, given, has_offset, date_only = (seen[f"{p} {i}"] for p in parts)
+        unread = given.notnull() & value.isnull()
+        future = earliest > latest
+        naive = value.notnull() & ~has_offset & ~date_only
         measures |= {
             f"unread {i}": unread.sum().fill_null(0),
-            f"unread example {i}": t.given.max(where=unread),
-            f"absent {i}": t.given.isnull().sum(),
+            f"unread example {i}": given.max(where=unread),
+            f"absent {i}": given.isnull().sum(),
             f"future {i}": future.sum().fill_null(0),
-            f"future example {i}": t.given.max(where=future),
-            f"offset {i}": (t.given.notnull() & t.has_offset).sum().fill_null(0),
+            f"future example {i}": given.max(where=future),
+            f"offset {i}": (given.notnull() & has_offset).sum().fill_null(0),
             f"naive {i}": naive.sum().fill_null(0),
-            f"naive example {i}": t.given.max(where=naive),
-            f"dates {i}": (t.given.notnull() & t.date_only).sum().fill_null(0),
+            f"naive example {i}": given.max(where=naive),
+            f"dates {i}": (given.notnull() & date_only).sum().fill_null(0),
+            f"midnights example {i}": given.max(),
+            f"midnights {i}": given.re_search(_MIDNIGHT).sum().fill_null(0),
         }
-    row = raw.table.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    row = seen.aggregate(**measures).to_pyarrow().to_pylist()[0]
     for i, t in enumerate(times):
         numbers = {key.removesuffix(f" {i}"): row[key] for key in row if key.endswith(f" {i}")}
         _record(raw, t.column, row["rows"], numbers, findings, required)
 
 
 def _record(
-    raw: Raw, column: str, rows: int, found: dict[str, object], findings: Findings, required: set[str]
+    raw: Raw, column: str, rows: int, found: dict[str, Any], findings: Findings, required: set[str]
 ) -> None:
     place, of = raw.place, rows
     findings.bad_rows(
@@ -158,4 +244,10 @@ def _record(
         findings.note(
             place, "dates without a time are taken as known at the end of their day",
             column=column, rows=int(found["dates"]),
+        )  # fmt: skip
+    if found["midnights"] and found["midnights"] == rows - int(found["absent"]):
+        findings.note(
+            place, "every time is midnight; if these are dates, say so with a time_format that has no hour, "
+            "such as '%Y-%m-%d 00:00:00', and each is known at the end of its day only",
+            column=column, rows=int(found["midnights"]), example=repr(found["midnights example"]),
         )  # fmt: skip

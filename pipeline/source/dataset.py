@@ -9,9 +9,10 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+from features.errors import BundleError, listed
 from features.tables import Attribute, Tables
 from pipeline.config import Config
-from pipeline.source.activities import SCHEMA, read_activities
+from pipeline.source.activities import SCHEMA, note_absent, read_activities
 from pipeline.source.engine import Engine
 from pipeline.source.findings import Findings
 from pipeline.source.leads import Reading, join_entities, read_leads, read_versions
@@ -80,7 +81,10 @@ def load(
     leads, own = read_leads(reading, raw)
     leads, joined = join_entities(reading, raw, leads)
     versions, versioned = read_versions(reading, leads)
+    attributes = own + joined + versioned
+    _check_known(attributes, known)
     activities = read_activities(reading, leads)
+    _note_strange_outcomes(reading, activities)
     outcomes = read_outcomes(reading, raw, leads, activities)
     observed = observed_until(
         reading, (leads, "created_at"), (activities, "occurred_at"), (outcomes, "closed_at")
@@ -88,7 +92,7 @@ def load(
     return Dataset(
         config=config,
         engine=reading.engine,
-        tables=Tables(leads, _visible(config, activities), versions, own + joined + versioned),
+        tables=Tables(leads, _visible(config, activities), versions, attributes),
         activities_all=activities,
         outcomes=outcomes,
         labels=None,
@@ -109,6 +113,7 @@ def _flat(reading: Reading, raw: Any, *, scoring: bool) -> Dataset:
         reading.config = config.model_copy(update={"leads": unlabelled})
     leads, own = read_leads(reading, raw)
     leads, joined = join_entities(reading, raw, leads)
+    _check_known(own + joined, reading.known)
     if not scoring:
         labels = read_label(reading, raw)
     nothing = reading.engine.connection.create_table("no activities", schema=SCHEMA, temp=True)
@@ -125,6 +130,26 @@ def _flat(reading: Reading, raw: Any, *, scoring: bool) -> Dataset:
         findings=reading.findings,
         counts=reading.counts,
     )
+
+
+def _check_known(found: tuple[Attribute, ...], known: tuple[Attribute, ...] | None) -> None:
+    """Refuse a configuration that no longer reads the tables of what a model was trained on."""
+    absent = sorted({a.name for a in known or ()} - {a.name for a in found})
+    if absent:
+        raise BundleError(
+            f"The model was trained on attributes that the configuration no longer reads: {listed(absent)}.",
+            todo="bring back their [[entities]] or [[history]] section, or train again without them",
+        )
+
+
+def _note_strange_outcomes(reading: Reading, activities: ir.Table) -> None:
+    config = reading.config.outcomes
+    if config is None or reading.known is not None:
+        return
+    kinds = [kind for kinds in config.from_activities.values() for kind in kinds]
+    named = {"activity_kinds": config.activity_kinds, "from_activities": kinds}
+    if any(named.values()):
+        note_absent(reading, "outcomes", named, activities)
 
 
 def _visible(config: Config, activities: ir.Table) -> ir.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, listed, nearest
 from pipeline.config import Table
+from pipeline.source.delimited import UnreadableCsvError, read_csv
 
 
 class Engine:
@@ -68,16 +70,16 @@ def open_table(engine: Engine, name: str, config: Table, root: Path) -> Raw:
     kind, files = _files(name, path)
     try:
         if kind == "parquet":
-            table = engine.connection.read_parquet(files, union_by_name=True)
+            table = engine.connection.read_parquet([str(f) for f in files], union_by_name=True)
         else:
-            table = _read_csv(engine, files, config.separator)
+            table = read_csv(engine.connection, files, config.separator)
         kept = engine.keep(f"raw {name}", table)
         empty = kept.count().execute() == 0
-    except duckdb.Error as error:
+    except (duckdb.Error, UnreadableCsvError) as error:
         raise DataError(
-            f"The file cannot be read as {kind.upper()}: {str(error).splitlines()[0]}",
+            f"The file cannot be read as {kind.upper()}: {_what(error)}.",
             where=f"{name}: {path}",
-            todo="export it again; for CSV check the separator (`separator`) and that it is UTF-8",
+            todo="export it again; for CSV check the separator (`separator`) and that it is saved as UTF-8",
         ) from None
     if empty:
         raise DataError(
@@ -88,14 +90,15 @@ def open_table(engine: Engine, name: str, config: Table, root: Path) -> Raw:
     return Raw(name, path, kept)
 
 
-def _read_csv(engine: Engine, files: list[str], separator: str | None) -> ir.Table:
-    options = {"delim": separator} if separator else {}
-    return engine.connection.read_csv(
-        files, all_varchar=True, header=True, sample_size=-1, union_by_name=True, **options
-    )
+def _what(error: Exception) -> str:
+    """Return the lines of DuckDB's message that tell what and where, without the row: it may be personal."""
+    telling = re.compile(r"CSV Error|Expected Number|[Ii]nvalid|unterminated|maximum|file = ")
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if telling.search(line) and not line.startswith(("Original", "Possible"))]
+    return "; ".join(told[:4] or lines[:1]).rstrip(".")
 
 
-def _files(name: str, path: Path) -> tuple[str, list[str]]:
+def _files(name: str, path: Path) -> tuple[str, list[Path]]:
     """Return the kind and the files of a path; a folder holds files of one kind."""
     if not path.exists():
         near = nearest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
@@ -114,4 +117,4 @@ def _files(name: str, path: Path) -> tuple[str, list[str]]:
             allowed="one .csv or .parquet file, or a folder with files of one of these kinds",
         )
     kind = kinds.pop()
-    return kind, [str(p) for p in files if suffixes.get(p.suffix.lower()) == kind]
+    return kind, [p for p in files if suffixes.get(p.suffix.lower()) == kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -19,6 +20,7 @@ from pipeline.source.engine import Engine, Raw, open_table
 from pipeline.source.findings import Findings
 
 EMAIL = r"^[^@\s]+@[^@\s]+$"
+_SUFFIX = " (attribute)"
 CANONICAL = ("lead_id", "account_id", "created_at", "not_before", "email_domain", "customer_since")
 
 
@@ -46,16 +48,33 @@ class Reading:
     def attributes(self, raw: Raw, table: Any, role: attr.Role) -> list[Attribute]:
         """Return the attributes of one table: those the model knows, or those inferred."""
         if self.known is not None:
-            mine = [a for a in self.known if a.origin == role.origin and self._is_mine(a, raw, role)]
+            mine = [a for a in self.known if a.origin == role.origin]
+            if role.origin == "history":
+                mine = [a for a in mine if a.name in (role.listed or ())]
+            mine = [replace(a, name=_column_of(a.name)) for a in mine]
             attr.require(raw, mine, table)
             return mine
         names = attr.candidates(raw, role, self.findings)
         return attr.infer(raw, names, table, role, self.findings)
 
-    def _is_mine(self, attribute: Attribute, raw: Raw, role: attr.Role) -> bool:
-        if role.origin == "lead":
-            return True
-        return attribute.name in raw.table.columns or attribute.name in (role.listed or ())
+    def place_leads(self, rows: ir.Table, leads: ir.Table, place: str) -> ir.Table:
+        """Keep the rows of known leads; those of others are counted, left out and shown.
+
+        That not one row is of a known lead is a mistake, except when a file of leads is scored.
+        """
+        strangers = rows.anti_join(leads, "lead_id")
+        found = strangers.aggregate(rows=_.count(), example=_.lead_id.min()).to_pyarrow().to_pylist()[0]
+        if not found["rows"]:
+            return rows
+        everyone = self.known is None and found["rows"] == rows.count().execute()
+        (self.findings.error if everyone else self.findings.left_out)(
+            place,
+            "not one row is of a lead in the leads table; are the ids written the same way?"
+            if everyone
+            else "of leads that the leads table does not have",
+            column="lead_id", rows=int(found["rows"]), example=repr(found["example"]),
+        )  # fmt: skip
+        return rows.semi_join(leads, "lead_id")
 
 
 def read_leads(reading: Reading, raw: Raw) -> tuple[ir.Table, tuple[Attribute, ...]]:
@@ -71,9 +90,11 @@ def read_leads(reading: Reading, raw: Raw) -> tuple[ir.Table, tuple[Attribute, .
         "id": config.id, "created_at": config.created_at, "account": config.account,
         "email": config.email, "email_domain": config.email_domain, "customer_since": config.customer_since,
         "label": config.label, "open_when": config.open_when.column if config.open_when else None,
-        **{f"attributes {i}": c for i, c in enumerate(config.attributes or ()) if reading.known is None},
         "order_by": config.order_by if config.order_by != "row" else None,
     })  # fmt: skip
+    if reading.known is None:
+        for role in ("attributes", "ignore", "old_score", "engagement", "types"):
+            raw.need({f"{role} {i}": c for i, c in enumerate(getattr(config, role) or (), 1)})
     columns = {"lead_id": lead_ids(reading, raw), **_keys(reading, raw)}
     found = reading.attributes(raw, config, _lead_role(reading.config))
     safe = [replace(a, name=_safe(a.name)) for a in found]
@@ -88,7 +109,7 @@ def lead_ids(reading: Reading, raw: Raw, column: str | None = None) -> ir.String
     config = reading.config.leads
     name = column or config.id
     if name is None:
-        return (ibis.row_number() + 1).cast("string")
+        return (raw.table.rowid() + 1).cast("string")
     value = text(raw, name, config)
     return value.hexdigest("sha256")[:24] if config.hash_id else value
 
@@ -109,15 +130,11 @@ def _keys(reading: Reading, raw: Raw) -> dict[str, ir.Value]:
         address = text(raw, config.email, config)
         domain = ibis.cases((address.contains("@"), address.split("@")[-1].lower()), else_=nothing)
     account = text(raw, config.account, config) if config.account else nothing
-    # A lead created on a date is known at the end of that day, but may have been won earlier that day.
-    not_before = never
-    if created:
-        day_before = created.value - ibis.interval(days=1)
-        not_before = ibis.cases((created.date_only, day_before), else_=created.value)
     return {
         "account_id": account,
         "created_at": created.value if created else never,
-        "not_before": not_before,
+        # A lead created on a date is known at the end of that day, but may have been won during it.
+        "not_before": created.earliest if created else never,
         "email_domain": domain,
         "customer_since": customer.value if customer else never,
     }
@@ -133,24 +150,36 @@ def _lead_role(config: Config) -> attr.Role:
     if outcomes and outcomes.table is None:
         used |= {outcomes.outcome, outcomes.closed_at, outcomes.amount, outcomes.reason}
     versioned = {name for history in config.history for name in history.attributes}
-    own = {field for d in config.destinations.values() for field in d.fields.values()}
     return attr.Role(
         origin="lead",
         used=frozenset(c for c in used | versioned if c),
         listed=None if leads.attributes is None else tuple(leads.attributes),
         ignore=tuple(leads.ignore),
         types=leads.types,
-        old_score=tuple(leads.old_score),
-        own_fields=tuple(own),
-        sensitive=leads.sensitive,
         engagement=tuple(leads.engagement),
-        labels=config.features.labels,
+        **_everywhere(config),
     )
 
 
+def _everywhere(config: Config) -> dict[str, Any]:
+    """Return what a role says of columns in whichever table they are."""
+    return {
+        "old_score": tuple(config.leads.old_score),
+        "own_fields": tuple(field for d in config.destinations.values() for field in d.fields.values()),
+        "sensitive": config.leads.sensitive,
+        "labels": config.features.labels,
+    }
+
+
 def _safe(name: str) -> str:
-    """Keep an attribute from taking a canonical column's name."""
-    return f"{name} (attribute)" if name in CANONICAL else name
+    """Keep an attribute from taking a canonical column's name, whatever its case."""
+    return f"{name}{_SUFFIX}" if name.lower() in CANONICAL else name
+
+
+def _column_of(name: str) -> str:
+    """Return the user's column of an attribute: undo `_safe`."""
+    column = name.removesuffix(_SUFFIX)
+    return column if _safe(column) == name else name
 
 
 def _check_ids(reading: Reading, raw: Raw, leads: ir.Table) -> None:
@@ -183,12 +212,12 @@ def join_entities(
 ) -> tuple[ir.Table, tuple[Attribute, ...]]:
     """Join the attributes of each entity table to the leads by its key."""
     attributes: list[Attribute] = []
-    for number, config in enumerate(reading.config.entities, 1):
+    for number, (stem, config) in enumerate(_stems(reading.config.entities), 1):
         raw = reading.open(f"entities no. {number}", config)
-        raw.need({"key": config.key})
+        named = {f"attributes {i}": c for i, c in enumerate(config.attributes or (), 1)}
+        raw.need({"key": config.key, **(named if reading.known is None else {})})
         raw_leads.need({"lead_key": config.lead_key})
-        taken = {*leads.columns, *(a.name for a in attributes)}
-        own, renamed = _entity(reading, raw, config, taken)
+        own, renamed = _entity(reading, raw, config, stem)
         keys = raw_leads.table.select(
             lead_id=lead_ids(reading, raw_leads), entity_key=text(raw_leads, config.lead_key, config)
         )
@@ -200,10 +229,17 @@ def join_entities(
     return leads, tuple(attributes)
 
 
-def _entity(
-    reading: Reading, raw: Raw, config: Entities, taken: set[str]
-) -> tuple[ir.Table, list[Attribute]]:
-    stem = config.table.rsplit("/", 1)[-1].split(".")[0]
+def _stems(entities: list[Entities]) -> list[tuple[str, Entities]]:
+    """Return each entity table with the name of its own that its attributes start with."""
+    stems: list[str] = []
+    for config in entities:
+        stem = Path(config.table).name.split(".")[0]
+        again = sum(taken.split(" no. ")[0].lower() == stem.lower() for taken in stems)
+        stems.append(f"{stem} no. {again + 1}" if again else stem)
+    return list(zip(stems, entities, strict=True))
+
+
+def _entity(reading: Reading, raw: Raw, config: Entities, stem: str) -> tuple[ir.Table, list[Attribute]]:
     if reading.known is None:
         role = attr.Role(
             origin="entity",
@@ -211,28 +247,34 @@ def _entity(
             listed=None if config.attributes is None else tuple(config.attributes),
             ignore=tuple(config.ignore),
             types=config.types,
-            labels=reading.config.features.labels,
+            **_everywhere(reading.config),
         )
         found = reading.attributes(raw, config, role)
-        renamed = [replace(a, name=_entity_name(a.name, stem, taken)) for a in found]
+        renamed = [replace(a, name=f"{stem}·{a.name}") for a in found]
     else:
         renamed = [a for a in reading.known if a.origin == "entity" and a.name.split("·")[0] == stem]
         found = [replace(a, name=a.name.split("·", 1)[1]) for a in renamed]
         attr.require(raw, found, config)
     columns = {r.name: attr.values(raw, a, config) for a, r in zip(found, renamed, strict=True)}
     own = raw.table.select(**{"entity key": text(raw, config.key, config)}, **columns)
-    if own.count().execute() != own["entity key"].nunique().execute():
-        raise DataError(
-            f"The key '{config.key}' is missing or repeated in some rows.",
-            where=f"{raw.name}: {raw.path}",
-            allowed="one row a key",
-            todo="remove the repeated rows, or give them as a [[history]] with times",
-        )
+    _check_keys(raw, config, own)
     return own, renamed
 
 
-def _entity_name(name: str, stem: str, taken: set[str]) -> str:
-    return f"{stem}·{name}"
+def _check_keys(raw: Raw, config: Entities, own: ir.Table) -> None:
+    key = own["entity key"]
+    measured = own.aggregate(rows=_.count(), absent=key.isnull().sum(), distinct=key.nunique())
+    rows, absent, distinct = measured.to_pyarrow().to_pylist()[0].values()
+    if not absent and rows == distinct:
+        return
+    twice = own.group_by("entity key").having(_.count() > 1).agg(n=_.count())["entity key"].min().execute()
+    example = f", for example {twice!r}" if isinstance(twice, str) else ""
+    raise DataError(
+        f"The key '{config.key}' is missing in {absent:,} rows and repeated in {rows - absent - distinct:,}.",
+        where=f"{raw.name}: {raw.path}, column '{config.key}'{example}",
+        allowed="one row a key",
+        todo="remove these rows, or give them as a [[history]] with times",
+    )
 
 
 def read_versions(reading: Reading, leads: ir.Table) -> tuple[tuple[ir.Table, ...], tuple[Attribute, ...]]:
@@ -257,8 +299,7 @@ def _read_history(
         used=frozenset({config.lead_id, config.known_at}),
         listed=tuple(config.attributes),
         types=config.types,
-        sensitive=reading.config.leads.sensitive,
-        labels=reading.config.features.labels,
+        **_everywhere(reading.config),
     )
     found = reading.attributes(raw, config, role)
     versions = raw.table.select(
@@ -266,5 +307,5 @@ def _read_history(
         known_at=known_at.value,
         **{a.name: attr.values(raw, a, config) for a in found},
     )
-    kept = versions.semi_join(leads, "lead_id").filter(_.known_at.notnull())
-    return reading.engine.keep("versions", kept), found
+    kept = reading.place_leads(reading.engine.keep("read", versions), leads, raw.place)
+    return reading.engine.keep("versions", kept.filter(_.known_at.notnull())), found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from ibis import _
 
 from features.errors import ConfigurationError, DataError, listed
 from pipeline.config import Outcomes, Table
-from pipeline.source.columns import Time, check_times, text, time
+from pipeline.source.columns import Time, check_times, number, text, time
 from pipeline.source.engine import Raw
 from pipeline.source.leads import Reading, lead_ids
 
@@ -30,7 +30,8 @@ def read_outcomes(reading: Reading, raw_leads: Raw, leads: ir.Table, activities:
         outcomes = _from_activities(config, activities)
     else:
         outcomes = _from_table(reading, config, raw_leads)
-    outcomes = reading.engine.keep("outcomes", outcomes)
+    read = reading.engine.keep("read", outcomes)
+    outcomes = reading.engine.keep("outcomes", reading.place_leads(read, leads, "outcomes"))
     _check(reading, outcomes, leads)
     times = leads.select("lead_id", "created_at", "not_before")
     plausible = outcomes.inner_join(times, "lead_id").filter(_.closed_at >= _.not_before)
@@ -65,19 +66,60 @@ def _from_table(reading: Reading, config: Outcomes, raw_leads: Raw) -> ir.Table:
         "amount": config.amount, "reason": config.reason,
     })  # fmt: skip
     closed = time(raw, config.closed_at, table, reading.config.project.timezone)
-    check_times(raw, [closed], reading.now, reading.findings, {config.closed_at} if config.table else set())
+    outcome = _outcome(raw, config, table, closed)
+    closed = _of_decided(closed, outcome)
+    check_times(raw, [closed], reading.now, reading.findings, set())
+    _check_complete(reading, raw, config, outcome, closed)
+    amount = number(raw, config.amount, table, reading.findings) if config.amount else ibis.null("float64")
     rows = raw.table.select(
         lead_id=lead_ids(reading, raw, lead_id),
-        outcome=_outcome(raw, config, table, closed),
+        outcome=outcome,
         closed_at=closed.value,
-        amount=text(raw, config.amount, table).try_cast("float64") if config.amount else ibis.null("float64"),
+        amount=amount,
         reason=text(raw, config.reason, table) if config.reason else ibis.null("string"),
     )
     return rows.filter(_.outcome.notnull() & (_.outcome != "open") & _.closed_at.notnull())
 
 
+def _of_decided(closed: Time, outcome: ir.StringValue) -> Time:
+    """Return closing times of decided rows alone: a CRM gives open ones an expected date, in the future."""
+    decided = outcome.notnull() & (outcome != "open")
+    return replace(
+        closed,
+        value=ibis.cases((decided, closed.value)),
+        earliest=ibis.cases((decided, closed.earliest)),
+        given=ibis.cases((decided, closed.given)),
+    )
+
+
+def _check_complete(
+    reading: Reading, raw: Raw, config: Outcomes, outcome: ir.StringValue, closed: Time
+) -> None:
+    """Record outcomes that cannot be placed: without a time, or of no lead."""
+    decided = outcome.notnull() & (outcome != "open")
+    lead_id = lead_ids(reading, raw, config.lead_id or reading.config.leads.id)
+    untimed = decided & closed.given.isnull()
+    measured = raw.table.aggregate(
+        rows=_.count(),
+        untimed=untimed.sum().fill_null(0),
+        example=lead_id.min(where=untimed),
+        nobody=(decided & lead_id.isnull()).sum().fill_null(0),
+    )
+    row = measured.to_pyarrow().to_pylist()[0]
+    reading.findings.bad_rows(
+        raw.place, "outcomes without a closing time", column=str(config.closed_at), rows=int(row["untimed"]),
+        of=row["rows"], example=f"lead {row['example']!r}",
+    )  # fmt: skip
+    reading.findings.bad_rows(
+        raw.place, "outcomes without a lead", column=config.lead_id or "", rows=int(row["nobody"]),
+        of=row["rows"],
+    )  # fmt: skip
+
+
 def _outcome(raw: Raw, config: Outcomes, table: Table, closed: Time) -> ir.StringValue:
     """Map the user's own words to won, lost and disqualified; a word without a meaning is an error."""
+    if config.outcome is None and config.table is not None:
+        return ibis.literal(str(config.outcome_is))
     if config.outcome is None:
         return ibis.cases(
             (closed.given.notnull(), ibis.literal(config.outcome_is)), else_=ibis.null("string")
@@ -101,24 +143,14 @@ def _check(reading: Reading, outcomes: ir.Table, leads: ir.Table) -> None:
     findings = reading.findings
     joined = outcomes.left_join(leads.select("lead_id", "not_before"), "lead_id", rname="{name} of lead")
     early = _.closed_at < _.not_before
-    unknown = _["lead_id of lead"].isnull()
     found = joined.aggregate(
-        rows=_.count(),
-        early=early.sum().fill_null(0),
-        early_example=_.lead_id.min(where=early),
-        unknown=unknown.sum().fill_null(0),
-        unknown_example=_.lead_id.min(where=unknown),
+        rows=_.count(), early=early.sum().fill_null(0), early_example=_.lead_id.min(where=early)
     )
     row = found.to_pyarrow().to_pylist()[0]
     findings.bad_rows(
         "outcomes", "the outcome is earlier than the lead's creation", column="closed_at",
         rows=int(row["early"]), of=row["rows"], example=f"lead {row['early_example']!r}",
     )  # fmt: skip
-    if row["unknown"]:
-        findings.left_out(
-            "outcomes", "of leads that the leads table does not have", column="lead_id",
-            rows=int(row["unknown"]), example=repr(row["unknown_example"]),
-        )  # fmt: skip
 
 
 def read_label(reading: Reading, raw: Raw) -> ir.Table:
@@ -133,14 +165,40 @@ def read_label(reading: Reading, raw: Raw) -> ir.Table:
     label = ibis.cases(
         (is_open | given.isnull(), ibis.null("int8")), else_=given.lower().isin(won).cast("int8")
     )
-    position: ir.Value = ibis.row_number()
-    if config.order_by and config.order_by != "row":
-        order = text(raw, config.order_by, config)
-        position = order.try_cast("float64")
     rows = raw.table.select(
-        lead_id=lead_ids(reading, raw), label=label, open=is_open, position=position.cast("float64")
+        lead_id=lead_ids(reading, raw),
+        label=label,
+        open=is_open,
+        position=_position(reading, raw).cast("float64"),
     )
+    unlabelled = int((given.isnull() & ~is_open).sum().execute())
+    if unlabelled:
+        reading.findings.left_out(
+            raw.place, "neither labelled nor open", column=str(config.label), rows=unlabelled
+        )
     return reading.engine.keep("labels", rows)
+
+
+def _position(reading: Reading, raw: Raw) -> ir.Value:
+    """Return what orders the rows of a flat table: their place, or a column of numbers or of times."""
+    config = reading.config.leads
+    if config.order_by in (None, "row"):
+        return raw.table.rowid()
+    given = text(raw, str(config.order_by), config)
+    value = given.try_cast("float64")
+    if not value.notnull().any().execute():
+        moment = time(raw, str(config.order_by), config, reading.config.project.timezone).value
+        value = moment.epoch_seconds().cast("float64")
+    absent = raw.table.aggregate(
+        rows=_.count(), n=value.isnull().sum().fill_null(0), example=given.max(where=value.isnull())
+    )
+    row = absent.to_pyarrow().to_pylist()[0]
+    if row["n"]:
+        reading.findings.error(
+            raw.place, "order_by needs a number or a time in every row", column=str(config.order_by),
+            rows=int(row["n"]), example=repr(row["example"]),
+        )  # fmt: skip
+    return value
 
 
 def read_stages(reading: Reading, leads: ir.Table) -> ir.Table | None:
@@ -168,7 +226,8 @@ def read_stages(reading: Reading, leads: ir.Table) -> ir.Table | None:
         by=text(raw, config.by, config) if config.by else ibis.null("string"),
         reason=text(raw, config.reason, config) if config.reason else ibis.null("string"),
     )
-    return reading.engine.keep("stages", rows.semi_join(leads, "lead_id"))
+    read = reading.engine.keep("read", rows)
+    return reading.engine.keep("stages", reading.place_leads(read, leads, raw.place))
 
 
 @dataclass(frozen=True)
@@ -183,10 +242,17 @@ def observed_until(reading: Reading, *tables: tuple[ir.Table, str]) -> Observed:
     """Return the latest time in the data, at most now, unless the configuration gives it."""
     config = reading.config.outcomes
     if config is not None and config.observed_until is not None:
-        return Observed(naive_utc(config.observed_until, reading), given=True)
+        until = naive_utc(config.observed_until, reading)
+        if until > reading.now:
+            raise ConfigurationError(
+                f"[outcomes] observed_until = {config.observed_until} lies in the future.",
+                allowed="the time to which outcomes are known; without it, the latest time in the data",
+            )
+        return Observed(until, given=True)
     latest: list[Any] = [t[column].max().execute() for t, column in tables]
     known = [value.to_pydatetime() for value in latest if value is not None and value == value]
     if not known:
+        reading.findings.raise_errors()  # which say why
         raise DataError("No table has a time, so nothing can be said of when outcomes are complete.")
     return Observed(min(max(known), reading.now), given=False)
 

@@ -1,0 +1,53 @@
+"""What a training leaves in its output folder, and how all of it changes at once.
+
+Everything waits in a staging folder until the model is registered. Then the model becomes champion,
+which decides the training, and the results move to their places, ``train.json`` last. A run that
+was killed before that moment has changed nothing; one killed after it is finished by the next run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import leftovers, locked, publish, staging, sweep, uninterrupted, write_json
+from pipeline.registry import Registry
+
+ACCOUNT = "train.json"
+_STAGED = "training"
+
+
+@contextmanager
+def new_results(folder: Path) -> Iterator[Path]:
+    """Give a folder for the results of one training; what is not kept is removed."""
+    with staging(folder, _STAGED) as staged:
+        yield staged
+
+
+def keep(staged: Path, folder: Path, registry: Registry, account: dict[str, Any]) -> None:
+    """Make the registered model champion, and put the results of its training in their places."""
+    write_json(staged / ACCOUNT, account)
+    with uninterrupted(), locked(folder):
+        registry.promote(account["model"]["version"])
+        publish(staged, folder, ACCOUNT)
+
+
+def recover(folder: Path, registry: Registry) -> None:
+    """Finish what a killed training had decided, and remove what killed runs left half-written."""
+    if not leftovers(folder):
+        return
+    with uninterrupted(), locked(folder):
+        for part in leftovers(folder):
+            version = _version(part)
+            if version is not None and version == registry.champion_version():
+                publish(part, folder, ACCOUNT)
+        sweep(folder)
+
+
+def _version(part: Path) -> str | None:
+    """Return the version that a staged training registered, or None if it did not come so far."""
+    account = part / ACCOUNT
+    return json.loads(account.read_text("utf-8"))["model"]["version"] if account.is_file() else None

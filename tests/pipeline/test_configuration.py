@@ -1,0 +1,241 @@
+"""What the configuration may say, and how it answers when it is not understood."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from project import write_config, write_project
+
+from features.errors import ConfigurationError
+from pipeline.configuring import read_config
+from pipeline.durations import format_duration, parse_duration
+from pipeline.template import TEMPLATE, write_template
+
+
+def refused(folder, text: str) -> str:
+    """The message with which a configuration is refused; a mistake of the user, so status 2."""
+    with pytest.raises(ConfigurationError) as error:
+        read_config(write_config(folder, text))
+    assert error.value.exit_status == 2
+    return error.value.message
+
+
+WHOLE = """
+    [project]
+    name = "whole"
+    timezone = "Europe/Paris"
+    [leads]
+    table = "leads.csv"
+    id = "lead_id"
+    created_at = "created_at"
+    [[activities]]
+    table = "web.csv"
+    lead_id = "lead_id"
+    occurred_at = "at"
+    kind_is = "visit"
+    [outcomes]
+    table = "outcomes.csv"
+    outcome = "outcome"
+    closed_at = "closed_at"
+    [[entities]]
+    table = "accounts.csv"
+    key = "id"
+    lead_key = "account"
+    [[history]]
+    table = "history.csv"
+    lead_id = "lead_id"
+    known_at = "at"
+    attributes = ["job"]
+    [stages]
+    table = "stages.csv"
+    lead_id = "lead_id"
+    stage = "stage"
+    at = "at"
+    [[rules]]
+    name = "newsletter"
+    points = 5
+    activity = "newsletter"
+    [snapshots]
+    horizon = "2w"
+    [windows]
+    split = "group"
+    [features]
+    windows = [7]
+    [model]
+    seed = 1
+    [[cutoffs]]
+    policy = "manual"
+    level = 0.5
+    [decision]
+    rules_mql_at = 50
+    [destinations.crm]
+    type = "sqlite"
+    path = "crm.sqlite"
+    table = "leads"
+    key = "id"
+    fields = { score = "propense_score" }
+    [checks]
+    tolerate = 0.01
+"""
+
+
+def test_every_section_is_read(tmp_path):
+    config = read_config(write_config(tmp_path, WHOLE))
+    assert config.snapshots.horizon == timedelta(days=14)
+    assert config.destinations["crm"].fields == {"score": "propense_score"}
+    assert config.split == "group"
+
+
+@pytest.mark.parametrize(
+    "section",
+    ["project", "leads", "activities", "outcomes", "entities", "history", "stages", "rules", "snapshots",
+     "windows", "features", "model", "cutoffs", "decision", "destinations.crm", "checks"],
+)  # fmt: skip
+def test_every_section_refuses_an_unknown_key(tmp_path, section):
+    heading = re.search(rf"\[+{re.escape(section)}\]+\n", WHOLE)[0]
+    message = refused(tmp_path, WHOLE.replace(heading, heading + "    no_such_key = 1\n"))
+    assert "no_such_key is not a known key" in message
+
+
+@pytest.mark.parametrize(
+    ("known", "written"),
+    [("timezone", "timezzone"), ("created_at", "create_at"), ("lead_key", "leadkey"),
+     ("rules_mql_at", "rule_mql_at"), ("horizon", "horzion"), ("tolerate", "tolerates")],
+)  # fmt: skip
+def test_an_unknown_key_names_the_nearest_known_one(tmp_path, known, written):
+    assert f"Did you mean '{known}'?" in refused(tmp_path, WHOLE.replace(f"{known} =", f"{written} ="))
+
+
+def test_an_unknown_section_names_the_nearest_known_one(tmp_path):
+    assert "Did you mean 'snapshots'?" in refused(tmp_path, WHOLE.replace("[snapshots]", "[snapshot]"))
+
+
+def test_where_data_paths_start_is_no_key_of_the_file(tmp_path):
+    assert "[root] is not a known key" in refused(tmp_path, 'root = "/etc"\n' + WHOLE)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    text = WHOLE.replace('"2w"', '"soon"').replace("seed", "sead").replace('name = "whole"', "")
+    message = refused(tmp_path, text)
+    assert "[project] name is required" in message
+    assert "sead is not a known key" in message
+    assert "write a duration" in message
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("90m", timedelta(minutes=90)), ("1h", timedelta(hours=1)), ("30d", timedelta(days=30)),
+     ("2w", timedelta(days=14)), (" 1.5 d ", timedelta(hours=36))],
+)  # fmt: skip
+def test_durations(written, meant):
+    assert parse_duration(written) == meant
+    assert parse_duration(format_duration(meant)) == meant
+
+
+@pytest.mark.parametrize("written", ["30", "d", "-1d", "0d", "1y", "1d 2h", "", 30, None, "9" * 20 + "d"])
+def test_what_is_no_duration(written):
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(written)
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "why"),
+    [
+        ("[project]", 'timezone = "Europe/Pariss"', "Did you mean 'Europe/Paris'?"),
+        ("[snapshots]", "ages = []", "at least 1 item"),
+        ("[snapshots]", 'ages = ["1d", "24h"]', "once only"),
+        ("[[activities]]", 'kind = "kind"', "either kind (a column) or kind_is"),
+        ("[[activities]]", 'actor = "by"\nactor_is = "sales"', "either actor (a column) or actor_is"),
+        ("[outcomes]", 'values = { won = ["yes"], lost = ["Yes"] }', "cannot mean two outcomes"),
+        ("[outcomes]", 'from_activities = { won = ["signed"] }', "either from_activities, or a table"),
+        ("[[rules]]", 'email_class = "personal"', "exactly one of activity, attribute and email_class"),
+        ("[[cutoffs]]", "per_week = 3", "takes level, and nothing else"),
+        ("[features]", "half_lives = [0.0]", "greater than 0"),
+        ("[checks]", "tolerate = 2", "less than or equal to"),
+    ],
+)
+def test_values_that_cannot_be_meant(tmp_path, section, line, why):
+    key = line.split(" =")[0]
+    text = re.sub(rf"(?m)^    {key} = .*\n", "", WHOLE) if key in ("timezone", "tolerate") else WHOLE
+    assert why in refused(tmp_path, text.replace(section, f"{section}\n{line}"))
+
+
+def test_an_attribute_has_one_history(tmp_path):
+    again = WHOLE + '[[history]]\n    table = "h.csv"\n    lead_id = "l"\n    known_at = "t"\n'
+    assert "[[history]] gives 'job' more than once" in refused(tmp_path, again + '    attributes = ["job"]\n')
+
+
+def test_a_flat_table_has_no_times(tmp_path):
+    text = '[project]\nname = "flat"\n[leads]\ntable = "l.csv"\nlabel = "won"\ncreated_at = "at"\n'
+    assert "flat table without times" in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("order", "split"), [("", "random"), ('order_by = "row"', "row"), ('order_by = "number"', "row")]
+)
+def test_how_a_flat_table_is_split(tmp_path, order, split):
+    text = f'[project]\nname = "flat"\n[leads]\ntable = "l.csv"\nlabel = "won"\n{order}\n'
+    assert read_config(write_config(tmp_path, text)).split == split
+
+
+def test_outcomes_and_creation_are_needed(tmp_path):
+    without = '[project]\nname = "x"\n[leads]\ntable = "l.csv"\nid = "id"\n'
+    assert "[leads] needs created_at" in refused(tmp_path, without)
+    assert "[outcomes] is missing" in refused(tmp_path, without + 'created_at = "at"\n')
+
+
+@pytest.mark.parametrize("name", ['""', '"../up"', '"a/b"', "3"])
+def test_a_name_that_could_not_name_a_folder(tmp_path, name):
+    assert "[project] name" in refused(tmp_path, WHOLE.replace('"whole"', name))
+
+
+def test_not_toml_and_not_there(tmp_path):
+    assert "not valid TOML" in refused(tmp_path, "[project]\nname = whole\n")
+    (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
+    for name, said in (
+        ("absent.toml", "propense init"),
+        (".", "is a folder"),
+        ("latin.toml", "not valid TOML"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            read_config(tmp_path / name)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    path = write_config(tmp_path, WHOLE)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_config(path).project.name == "whole"
+
+
+def test_data_starts_beside_the_file_or_where_propense_data_says(tmp_path, monkeypatch):
+    path = write_project(tmp_path)
+    monkeypatch.delenv("PROPENSE_DATA", raising=False)
+    assert read_config(path).root == tmp_path
+    monkeypatch.setenv("PROPENSE_DATA", str(tmp_path / "elsewhere"))
+    assert read_config(path).root == tmp_path / "elsewhere"
+
+
+def test_the_template_is_a_configuration(tmp_path):
+    write_template(tmp_path / "propense.toml")
+    assert read_config(tmp_path / "propense.toml").project.name == "my-company"
+
+
+def test_the_template_with_all_that_is_commented_out(tmp_path):
+    uncommented = re.sub(r"(?m)^# (?=\[|[a-z_]+ = )", "", TEMPLATE)
+    config = read_config(write_config(tmp_path, uncommented))
+    assert config.leads.sensitive == {"age": "why training on it is justified"}
+    assert [c.policy for c in config.cutoffs] == ["precision", "capacity", "value"]
+    assert len(config.rules) == 3
+    assert config.entities
+    assert config.history
+    assert config.stages
+    assert config.destinations["crm"].table == "leads"
+
+
+def test_the_template_never_overwrites(tmp_path):
+    (tmp_path / "propense.toml").write_text("mine")
+    with pytest.raises(ConfigurationError, match="left as it is"):
+        write_template(tmp_path / "propense.toml")
+    assert (tmp_path / "propense.toml").read_text() == "mine"
