@@ -123,7 +123,8 @@ class Grower:
         """Return members grown for `rounds` rounds, as LightGBM texts."""
         with ThreadPoolExecutor(self.threads, initializer=_silence) as pool:
             members = self._start(rows, pool)
-            list(pool.map(Member.boost, members, repeat(rounds)))
+            for done in range(0, rounds, CHUNK):  # in steps, so that Ctrl-C need not wait for the end
+                list(pool.map(Member.boost, members, repeat(min(CHUNK, rounds - done))))
         return [_text(member, member.booster.num_trees()) for member in members]
 
     def _start(self, rows: Rows, pool: ThreadPoolExecutor) -> list[Member]:

@@ -65,7 +65,7 @@ def main_group() -> None:
     """
 
 
-@main_group.command()
+@main_group.command(short_help="write a commented propense.toml")
 @_shared
 def init(config_file: Path, output: Path | None) -> None:
     """Write a commented propense.toml to fill in."""
@@ -75,7 +75,7 @@ def init(config_file: Path, output: Path | None) -> None:
     click.echo(f"Wrote {config_file}. Name your tables and columns in it, then run `propense check`.")
 
 
-@main_group.command()
+@main_group.command(short_help="is the data fit to train on?")
 @_shared
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(config_file: Path, output: Path | None, as_json: bool) -> None:
@@ -97,7 +97,7 @@ def check(config_file: Path, output: Path | None, as_json: bool) -> None:
     sys.exit(checking.exit_status(checked))
 
 
-@main_group.command()
+@main_group.command(short_help="learn, evaluate, register as champion")
 @_shared
 def train(config_file: Path, output: Path | None) -> None:
     """Train on past leads, evaluate on the untouched test window, register as champion."""
@@ -110,7 +110,7 @@ def train(config_file: Path, output: Path | None) -> None:
     show_training(trained.account, folder)
 
 
-@main_group.command()
+@main_group.command(short_help="score every open lead")
 @_shared
 @_as_of
 @_leads
@@ -126,7 +126,7 @@ def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_
     click.echo(f"Wrote {folder / 'scores.parquet'} and {folder / 'excluded.parquet'}.")
 
 
-@main_group.command()
+@main_group.command(short_help="one lead's story")
 @_shared
 @_as_of
 @_leads
@@ -141,7 +141,7 @@ def explain(
     run(config, as_of or now, now, _folder(config, output), lead_id, leads_file=leads_file)
 
 
-@main_group.command()
+@main_group.command(short_help="write scores to a destination")
 @_shared
 @click.argument("destination")
 def sync(config_file: Path, output: Path | None, destination: str) -> None:
@@ -155,7 +155,7 @@ def sync(config_file: Path, output: Path | None, destination: str) -> None:
         click.echo(f"{len(done.missing):,} leads are not there, for example {done.missing[0]}.")
 
 
-@main_group.command()
+@main_group.command(short_help="write a simulated CRM")
 @_shared
 @click.option("--leads", default=6000, show_default=True, type=click.IntRange(min=50), help="How many leads.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same files.")
@@ -175,7 +175,7 @@ def simulate(config_file: Path, output: Path | None, leads: int, seed: int, dire
     click.echo(f"Next: {shlex.join(['propense', 'check', '--config', str(directory / 'propense.toml')])}")
 
 
-@main_group.command()
+@main_group.command(short_help="the whole way on a simulated CRM")
 @_shared
 @click.option("--leads", default=8000, show_default=True, type=click.IntRange(min=50), help="How many leads.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same demo.")
