@@ -15,6 +15,9 @@ from features.errors import DataError
 from models.calibrators import METHODS, Calibrator, Floats, both_classes, checked
 
 Codes = NDArray[np.intp]
+# Steps are free to follow every accident, so isotonic regression needs many more leads than a line;
+# with fewer it lost to Platt in Niculescu-Mizil and Caruana, "Predicting good probabilities", 2005.
+LEAST_FOR_STEPS = 100
 # For each split the rows to fit on and the rows to judge.
 Parts = list[tuple[Codes, Codes]]
 
@@ -41,6 +44,7 @@ def choose(
     Each method is fitted on earlier leads and judged by log loss on leads first seen later, `splits`
     times over; without times (`as_of` None or all alike) the splits are folds of groups. The simplest
     method is taken whose mean log loss is within one standard error, over groups, of the best one's.
+    Isotonic is tried only with `LEAST_FOR_STEPS` leads that won, and as many that did not.
 
     Parameters
     ----------
@@ -71,12 +75,22 @@ def choose(
     method, evidence = "none", {"methods": {}, "snapshots": 0, "groups": 0, "won": 0}
     if usable:
         judged = np.concatenate([judge for _, judge in usable])
-        losses = {name: _losses(name, m, y, w, usable, notes) for name in METHODS}
+        methods = [name for name in METHODS if name != "isotonic" or _enough_for_steps(y, group, notes)]
+        losses = {name: _losses(name, m, y, w, usable, notes) for name in methods}
         method, evidence = _verdict(losses, w[judged], group[judged], y[judged])
     calibrator: Calibrator = METHODS[method]().fit(m, y, w)
     if calibrator.note:
         notes.append(f"{method}, on the whole window: {calibrator.note}")
     return Chosen(calibrator, method, {"split": kind, "splits": len(usable), **evidence, "notes": notes})
+
+
+def _enough_for_steps(y: Floats, group: Codes, notes: list[str]) -> bool:
+    """Return whether there are leads enough to fit steps; `notes` says so if not."""
+    won = int((np.bincount(group, weights=y) > 0).sum())
+    rarer = min(won, int(group.max()) + 1 - won)
+    if rarer < LEAST_FOR_STEPS:
+        notes.append(f"isotonic was not tried: {rarer} leads of the rarer outcome, {LEAST_FOR_STEPS} needed")
+    return rarer >= LEAST_FOR_STEPS
 
 
 def _codes(values: ArrayLike, kept: NDArray[np.bool_], what: str) -> Codes:

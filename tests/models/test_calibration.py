@@ -177,3 +177,17 @@ def test_one_class_and_missing_keys_are_refused():
         choose([0, 1], [0, 1], [1, 2], np.array(["2025-01-01", "NaT"], dtype="datetime64[s]"))
     with pytest.raises(DataError, match="has a group"):
         choose([0, 1], [0, 1], np.array(["a", None], dtype=object), None)
+
+
+def test_isotonic_is_tried_only_with_enough_leads_that_won():
+    # A truth in steps, which isotonic would win. 0.05, 0.2 and 0.9 by thirds: about 1 lead in 3 wins.
+    steps = lambda m: np.where(m < -1, 0.05, np.where(m < 0.5, 0.2, 0.9))  # noqa: E731
+    margin, label, group, as_of = leads(steps)
+    few = group < 200  # some 100 winners among them, shared out to fewer leads than needed below
+    few &= (np.bincount(group, weights=label) == 0)[group] | (group < 100)
+
+    chosen = choose(margin[few], label[few], group[few], as_of[few])
+
+    assert "isotonic" not in chosen.evidence["methods"]
+    assert any("isotonic was not tried" in note for note in chosen.evidence["notes"])
+    assert "isotonic" in choose(margin, label, group, as_of).evidence["methods"]
