@@ -22,6 +22,9 @@ Counts = NDArray[np.int64]
 
 COLUMNS = ("lead_id", "margin", "propensity", "label")
 CONFIDENCE = 0.90
+# The name of the earlier snapshots of the decision window's leads. They build nothing: they only tell
+# which levels those leads had reached before it.
+BEFORE_DECISION = "before_decision"
 WEEK = pd.Timedelta(days=7)
 
 
@@ -63,6 +66,7 @@ class Crossings:
         start: pd.Timestamp | None = None,
         end: pd.Timestamp | None = None,
         share: float = 1.0,
+        earlier: pd.DataFrame | None = None,
     ) -> Crossings:
         """Count first crossings at every level.
 
@@ -78,6 +82,10 @@ class Crossings:
             stand for those that leads from before `start` have within it.
         share
             The share of all leads that the table holds, above 0 to 1.
+        earlier
+            ``lead_id, propensity`` of the same leads' snapshots before the window: what they had
+            reached by then is backlog, and no more than that. Without it, all that a lead created
+            before the window shows at its first snapshot counts as backlog.
 
         Raises
         ------
@@ -93,14 +101,16 @@ class Crossings:
         levels, place = np.unique(table["propensity"], return_inverse=True)
         margins = np.full(len(levels), np.inf)
         np.minimum.at(margins, place, table["margin"])
-        records = _records(table, None if window is None else window[0])
+        records = _records(table, None if window is None else window[0], earlier)
+        old = records.assign(upto=np.minimum(records["upto"], records["known"]))
+        old = old[old["upto"] > old["before"]]
         levels = levels[::-1]
         return cls(
             levels=levels,
             margins=margins[::-1],
             mqls=_crossing(records, np.ones(len(records)), levels),
             caught=_crossing(records, records["label"], levels),
-            backlog=_crossing(records, records["backlog"], levels),
+            backlog=_crossing(old, np.ones(len(old)), levels),
             leads=int(table["lead_id"].nunique()),
             won=int(table.groupby("lead_id")["label"].max().sum()),
             weeks=None if window is None else (window[1] - window[0]) / WEEK,
@@ -157,17 +167,24 @@ def proportion(successes: int, trials: int, confidence: float = CONFIDENCE) -> d
     }
 
 
-def _records(table: pd.DataFrame, start: pd.Timestamp | None) -> pd.DataFrame:
+def _records(table: pd.DataFrame, start: pd.Timestamp | None, earlier: pd.DataFrame | None) -> pd.DataFrame:
     """Return each lead's snapshots that rise above all its earlier ones.
 
-    A record is the lead's first crossing of every level above `before` up to and including `upto`.
+    A record is the lead's first crossing of every level above `before` up to and including `upto`; of
+    these, the levels up to and including `known` had been reached before the window. Without `earlier`
+    snapshots that is taken of every lead created before the window, at its first snapshot.
     """
     lead = table["lead_id"]
     upto = table["propensity"]
     before = upto.groupby(lead, sort=False).cummax().groupby(lead, sort=False).shift(fill_value=-np.inf)
     first = np.isneginf(before)
-    backlog = first & (table["created_at"] < start) if "created_at" in table and start is not None else False
-    columns = {"before": before, "upto": upto, "label": table["label"], "backlog": backlog}
+    # A level is no news where the lead had reached it before the window.
+    known = pd.Series(-np.inf, index=table.index)
+    if earlier is not None:
+        known = lead.map(earlier.groupby("lead_id")["propensity"].max()).fillna(-np.inf)
+    elif "created_at" in table and start is not None:
+        known = known.where(~(first & (table["created_at"] < start)), np.inf)
+    columns = {"before": before, "upto": upto, "label": table["label"], "known": known}
     return pd.DataFrame(columns)[upto > before]
 
 

@@ -20,7 +20,7 @@ from models.baselines import LogisticBaseline, PointsBaseline
 from models.bundle import Bundle
 from models.calibration import Chosen, choose
 from models.calibrators import NoCalibration
-from models.crossings import Crossings
+from models.crossings import BEFORE_DECISION, Crossings
 from models.cutoffs import Cutoff, choose_cutoff
 from models.decision import Bands, default_nurture_level
 from models.estimator import LeadClassifier
@@ -180,7 +180,13 @@ def _cutoffs(examples: Examples, margin: pd.Series, propensity: pd.Series, choic
     if examples.timed:
         table = table.assign(as_of=keys["as_of"], created_at=keys["opened_at"])
     start, end = examples.decision_window or (None, None)
-    crossings = Crossings.of(table, start=start, end=end, share=examples.decision_share)
+    before = examples.keys.index[examples.keys["window"] == BEFORE_DECISION]
+    earlier = pd.DataFrame(
+        {"lead_id": examples.keys.loc[before, "lead_id"], "propensity": propensity.loc[before]}
+    )
+    crossings = Crossings.of(
+        table, start=start, end=end, share=examples.decision_share, earlier=earlier if start else None
+    )
     policies = list(choices.cutoffs)
     if not policies:
         policies = [("precision", {"at_least": min(0.9, DEFAULT_LIFT * float(label.mean()))})]
@@ -190,7 +196,7 @@ def _cutoffs(examples: Examples, margin: pd.Series, propensity: pd.Series, choic
 def _predictions(
     examples: Examples, margin: pd.Series, propensity: pd.Series, base_rate: float
 ) -> pd.DataFrame:
-    index = examples.keys.index[~examples.keys["window"].isin(["train", "stopping"])]
+    index = examples.keys.index[~examples.keys["window"].isin(["train", "stopping", BEFORE_DECISION])]
     keys = examples.keys.loc[index]
     built_from = examples.keys.loc[~examples.keys["window"].isin(TESTED), "group_id"]
     missing = pd.Series(np.nan, index=index)

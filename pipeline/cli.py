@@ -118,11 +118,13 @@ def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_
     """Score every lead open at a moment, into scores.parquet and excluded.parquet."""
     from pipeline.score import score as run
     from pipeline.terminal import show_scores
+    from pipeline.verdicts import stale
 
     config, now = _config(config_file), _now()
     folder = _folder(config, output)
     scored = run(config, as_of or now, now, folder, leads_file=leads_file, tell=_teller())
-    show_scores(scored.scores, scored.excluded, scored.bundle.about)
+    warning = stale(scored.dataset.observed_until, as_of or now)
+    show_scores(scored.scores, scored.excluded, scored.bundle.about, warning)
     click.echo(f"Wrote {folder / 'scores.parquet'} and {folder / 'excluded.parquet'}.")
 
 
@@ -194,7 +196,10 @@ def _config(path: Path) -> Config:
 
 
 def _folder(config: Config, output: Path | None) -> Path:
-    return output or Path("output") / config.project.name
+    folder = output or Path("output") / config.project.name
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"--output needs a folder; '{folder}' is a file.")
+    return folder
 
 
 def _now() -> datetime:

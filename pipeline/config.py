@@ -84,7 +84,9 @@ class Snapshots(Section):
     ages: Ages = Field(
         default_factory=lambda: [timedelta(hours=1), *(timedelta(days=d) for d in (1, 3, 7, 14, 30))]
     )
-    calendar: list[datetime] = Field(default_factory=list, description="dates instead of ages")
+    calendar: Annotated[list[datetime], AfterValidator(_all_different)] = Field(
+        default_factory=list, description="dates instead of ages"
+    )
     scoring_every: Duration = Field(
         default=timedelta(days=7), description="the scoring calendar of the test window"
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from models.bundle import Bundle
+from models.crossings import Crossings
 from models.evaluation import by_age, evaluate, evaluation
 
 MODELS = {"propense": "propensity", "logistic": "logistic", "base_rate": "base_rate", "rules": "rules"}
@@ -51,6 +52,25 @@ def evaluate_test(
             "leads": int(new["lead_id"].nunique()),
             "test": evaluate(new["label"], propensities(new), new["group_id"], resamples=100, seed=seed),
         }
+    return found
+
+
+def cutoffs_account(predictions: pd.DataFrame, bundle: Bundle) -> list[dict[str, Any]]:
+    """Return the cutoffs for ``train.json``; ``evidence.test`` is what each did in the test window.
+
+    Counted as in the decision window: a lead is an MQL once, at its first crossing.
+    """
+    test = predictions[predictions["part"] == "test"]
+    table = test[["lead_id", "margin", "propensity", "label"]]
+    if test["as_of"].notna().all():
+        table = table.assign(as_of=test["as_of"], created_at=test["opened_at"])
+    crossings = Crossings.of(table)
+    found = []
+    for cutoff in bundle.cutoffs:
+        account = cutoff.to_dict()
+        if cutoff.level is not None:
+            account["evidence"] = {**account["evidence"], "test": crossings.at(cutoff.level)}
+        found.append(account)
     return found
 
 

@@ -42,4 +42,4 @@ def explain(
 def last_activities(scored: Scored, lead_id: str, as_of: datetime) -> pd.DataFrame:
     """Return the last activities of a lead that were known before `as_of`, newest first."""
     seen = scored.dataset.tables.activities.filter((_.lead_id == lead_id) & (_.known_at < as_of))
-    return seen.order_by(_.occurred_at.desc()).limit(LAST).to_pandas()
+    return seen.order_by([_.occurred_at.desc(), _.kind, _.asset]).limit(LAST).to_pandas()

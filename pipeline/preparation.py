@@ -178,8 +178,8 @@ def at_moment(dataset: Dataset, as_of: datetime) -> tuple[ir.Table, pd.DataFrame
     """
     if dataset.config.flat:
         return _flat_open(dataset, as_of)
-    seen = snap.at_dates(dataset, snap.episodes(dataset), [as_of])
-    is_open = snap.while_open(dataset, seen, handed_over=True)
+    seen = snap.at_dates(dataset, snap.episodes(dataset, for_scoring=True), [as_of])
+    is_open = snap.while_open(dataset, seen, for_scoring=True)
     handed = (_.handed_at.notnull() & (_.handed_at < _.as_of)).fill_null(False)
     numbered = snap.numbered(dataset, is_open.mutate(handed_over=handed))
     return _canonical(numbered)

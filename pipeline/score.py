@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import ConfigurationError, DataError, nearest
+from features.errors import BundleError, ConfigurationError, DataError, nearest
 from features.tables import Attribute
+from features.vocabulary import OTHER
 from models.bundle import Bundle
 from pipeline import featuring
 from pipeline.config import Config
@@ -54,6 +55,10 @@ SCORES = pa.schema(
 EXCLUDED = pa.schema([("lead_id", pa.string()), ("reason", pa.string()), ("survivor_id", pa.string())])
 # Why an open lead is not scored; the words are those of ``excluded.parquet``.
 HANDED_OVER = "handed_over"
+# Only for leads given with --leads: closed, a customer, silent for too long, or created later.
+NOT_OPEN = "not_open"
+# So many leads with a value make it no accident that training saw none of these values.
+LEAST_TO_JUDGE = 20
 
 
 @dataclass(frozen=True)
@@ -148,9 +153,13 @@ def score_with(
     chosen = featuring.select(dataset, snapshots, wanted.to_list())
     features = featuring.features_of(dataset, chosen, bundle.vocabulary)
     asked = featuring.asked_for_sales(dataset, chosen, config.decision.sales_ready_kinds)
+    _check_values(features, dataset)
     scores = bundle.score(features, None if asked is None else asked.loc[features.index])
     run_id = uuid.uuid4().hex
-    return Scored(_with_keys(scores, keys, champion, run_id), _excluded(keys), bundle, dataset, run_id)
+    excluded = _excluded(keys)
+    if leads_file is not None:
+        excluded = pd.concat([excluded, _not_open(dataset, keys)], ignore_index=True)
+    return Scored(_with_keys(scores, keys, champion, run_id), excluded, bundle, dataset, run_id)
 
 
 def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:
@@ -195,6 +204,27 @@ def _with_keys(scores: pd.DataFrame, keys: pd.DataFrame, champion: Registered, r
 def _excluded(keys: pd.DataFrame) -> pd.DataFrame:
     out = keys.loc[keys["handed_over"], ["lead_id"]]
     return out.assign(reason=HANDED_OVER, survivor_id=None).reset_index(drop=True)
+
+
+def _not_open(dataset: Dataset, keys: pd.DataFrame) -> pd.DataFrame:
+    """Return the leads of a given file that were not open, so that none is lost without a word."""
+    given = dataset.tables.leads.select("lead_id").to_pandas()["lead_id"]
+    out = given[~given.isin(keys["lead_id"])].sort_values(ignore_index=True)
+    return pd.DataFrame({"lead_id": out, "reason": NOT_OPEN, "survivor_id": None})
+
+
+def _check_values(features: pd.DataFrame, dataset: Dataset) -> None:
+    """Refuse a category of which not one value was seen in training: it is something else now."""
+    for attribute in dataset.tables.attributes:
+        name = f"attribute.{attribute.name}"
+        if attribute.type != "category" or name not in features:
+            continue
+        known = features[name].dropna()
+        if len(known) >= LEAST_TO_JUDGE and (known == OTHER).all():
+            raise BundleError(
+                f"Not one of {len(known):,} values of '{attribute.name}' was seen in training.",
+                todo="check that the column still holds what it held then, or train again",
+            )
 
 
 def one_lead(scored: Scored, lead_id: str) -> dict[str, Any]:

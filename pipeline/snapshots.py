@@ -19,11 +19,12 @@ from pipeline.source.columns import local
 from pipeline.source.dataset import Dataset
 
 
-def episodes(dataset: Dataset) -> ir.Table:
+def episodes(dataset: Dataset, *, for_scoring: bool = False) -> ir.Table:
     """Return every episode of every lead.
 
     Columns: lead_id, group_id (the account where people share one, else the lead), episode,
-    opened_at, closed_at (null while open), outcome ('won', 'lost', 'disqualified', 'excluded' or
+    opened_at, closed_at (null while open), closed_from (the earliest it may have closed: before
+    closed_at where only the date is known), outcome ('won', 'lost', 'disqualified', 'excluded' or
     null), handed_at (first activity of sales in the episode, or null), customer_since, won_at (the
     lead's win, whichever episode it ended).
 
@@ -39,7 +40,7 @@ def episodes(dataset: Dataset) -> ir.Table:
     won = opened.closed_at.min(where=opened.outcome == "won")
     opened = opened.mutate(won_at=won.over(ibis.window(group_by="lead_id")))
     opened = dataset.engine.keep("opened", opened.filter(_.opened_at.notnull()))
-    if which == "latest":
+    if which == "latest" and not for_scoring:  # with hindsight, which scoring does not have
         newest = opened.episode.max().over(ibis.window(group_by="lead_id"))
         opened = opened.filter(_.episode == newest)
     return dataset.engine.keep("episodes", _with_handover(dataset, opened))
@@ -82,7 +83,9 @@ def _ended(dataset: Dataset) -> ir.Table:
         customer=(_.outcome == "won").cast("int8").max().over(before).fill_null(0),
         outcome=ibis.cases((excluded, "excluded"), else_=_.outcome),
     )
-    return numbered.filter(_.customer == 0).select("lead_id", "episode", "previous", "closed_at", "outcome")
+    return numbered.filter(_.customer == 0).select(
+        "lead_id", "episode", "previous", "closed_at", "closed_from", "outcome"
+    )
 
 
 def _unended(dataset: Dataset) -> ir.Table:
@@ -99,6 +102,7 @@ def _unended(dataset: Dataset) -> ir.Table:
         episode=_.episodes.fill_null(0) + 1,
         previous=_.previous,
         closed_at=ibis.null("timestamp(6)"),
+        closed_from=ibis.null("timestamp(6)"),
         outcome=ibis.null("string"),
     )
 
@@ -119,6 +123,7 @@ def _with_opening(dataset: Dataset, spans: ir.Table) -> ir.Table:
         "lead_id",
         "episode",
         "closed_at",
+        "closed_from",
         "outcome",
         "customer_since",
         group_id=group_of(joined),
@@ -132,7 +137,7 @@ def _with_handover(dataset: Dataset, opened: ir.Table) -> ir.Table:
     sales = dataset.activities_all.filter(_.actor == "sales").select("lead_id", at=_.known_at)
     handed = (
         opened.inner_join(sales, "lead_id")
-        .filter((_.at >= _.opened_at) & (_.closed_at.isnull() | (_.at <= _.closed_at)))
+        .filter(((_.episode == 1) | (_.at >= _.opened_at)) & (_.closed_at.isnull() | (_.at <= _.closed_at)))
         .group_by(["lead_id", "episode"])
         .agg(handed_at=_.at.min())
     )
@@ -155,19 +160,21 @@ def at_dates(dataset: Dataset, spans: ir.Table, dates: Sequence[datetime]) -> ir
     return spans.cross_join(table).filter(_.opened_at < _.as_of).mutate(age=ibis.literal("calendar"))
 
 
-def while_open(dataset: Dataset, seen: ir.Table, *, handed_over: bool = False) -> ir.Table:
+def while_open(dataset: Dataset, seen: ir.Table, *, for_scoring: bool = False) -> ir.Table:
     """Keep the snapshots of leads that were open, by what was known strictly before each.
 
-    With ``handed_over``, those that sales had taken over are kept too (they are open, but not
-    scored).
+    ``for_scoring`` keeps those that sales had taken over too: they are open, but not scored. To learn
+    from, snapshots are kept neither of leads that turned out to be tests, spam or duplicates, nor on
+    the day of an outcome that has a date but no time: on it, the lead may have been won already.
     """
-    is_open = (
-        (_.closed_at.isnull() | (_.closed_at >= _.as_of))
-        & (_.customer_since.isnull() | (_.customer_since >= _.as_of))
-        & ((_.outcome != "excluded") | _.outcome.isnull())
+    is_open = (_.closed_at.isnull() | (_.closed_at >= _.as_of)) & (
+        _.customer_since.isnull() | (_.customer_since >= _.as_of)
     )
-    if not handed_over:
+    if not for_scoring:
         is_open &= _.handed_at.isnull() | (_.handed_at >= _.as_of)
+        # What follows is hindsight: it may choose what to learn from, never whom to score.
+        is_open &= (_.outcome != "excluded") | _.outcome.isnull()
+        is_open &= _.closed_from.isnull() | (_.closed_from >= _.as_of)
     kept = seen.filter(is_open)
     stale_after = dataset.config.outcomes.stale_after if dataset.config.outcomes else None
     return _not_stale(dataset, kept, stale_after) if stale_after else kept

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from features.errors import PropenseError
 from pipeline.check import Checked
+from pipeline.verdicts import cutoff_sentence, doubts
 
 LEVEL_STYLES = {"error": "bold red", "left out": "yellow", "note": "dim"}
 
@@ -179,6 +180,8 @@ def show_training(account: dict[str, Any], folder: object) -> None:
     for cutoff in account["cutoffs"]:
         out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
     out.print(f"Calibration: {account['calibration']['method']}. 90 % intervals from a bootstrap of leads.")
+    for doubt in doubts(account):
+        out.print(f"[bold yellow]Doubt:[/] {escape(doubt)}", soft_wrap=True)
     if account["end_at_handover"] is False:
         out.print("Sales' own work is seen by the features, as the configuration asks.")
     if account["unchecked"]:
@@ -196,28 +199,13 @@ def show_training(account: dict[str, Any], folder: object) -> None:
     out.print(Panel(escape("\n".join(lines)), border_style="green", expand=False))
 
 
-def cutoff_sentence(cutoff: dict[str, Any]) -> str:
-    """Say a cutoff, its evidence, and that it promises nothing yet."""
-    evidence, policy = cutoff["evidence"], cutoff["policy"]
-    if cutoff["level"] is None:
-        return f"Cutoff by {policy}: none. {evidence.get('why', '')}"
-    estimate = evidence["estimate"]
-    said = f"Cutoff by {policy}: propensity {cutoff['level']:.3f}"
-    if estimate["value"] is not None:
-        said += (
-            f"; in the decision window {estimate['value']:.0%} of {evidence['mqls']:,} MQLs converted "
-            f"(90 % interval {estimate['low']:.0%} to {estimate['high']:.0%})"
-        )
-    if evidence.get("share_caught") is not None:
-        said += f", which caught {evidence['share_caught']:.0%} of the conversions"
-    if evidence.get("mqls_per_week") is not None:
-        said += f"; {evidence['mqls_per_week']:.1f} new MQLs a week"
-    return said + ". An estimate, not a promise."
-
-
-def show_scores(scores: pd.DataFrame, excluded: pd.DataFrame, about: dict[str, Any]) -> None:
+def show_scores(
+    scores: pd.DataFrame, excluded: pd.DataFrame, about: dict[str, Any], warning: str = ""
+) -> None:
     """Print how many leads are in each band, and the best of them; `about` is the bundle's."""
     out = console()
+    if warning:
+        out.print(f"[bold yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     if scores.empty:
         out.print("No open lead to score at that moment: both files are written, and scores are empty.")
     else:

@@ -19,7 +19,7 @@ from models.bundle import Bundle, bundle_digest
 from models.learning import Choices, Examples, Learned, learn
 from pipeline import featuring
 from pipeline.config import Config, CutoffConfig
-from pipeline.evaluating import evaluate_test, flat_metrics
+from pipeline.evaluating import cutoffs_account, evaluate_test, flat_metrics
 from pipeline.figures import draw_all
 from pipeline.files import write_parquet
 from pipeline.preparation import Prepared, prepare
@@ -98,7 +98,8 @@ def _train(work: Work, staged: Path, folder: Path) -> Trained:
         vocabulary = featuring.learn_vocabulary(dataset, prepared, featuring.settings(config))
         features = featuring.features_of(dataset, prepared.snapshots, vocabulary)
         points = featuring.points_of(dataset, prepared.snapshots, config)
-    with stages.stage("model", f"training on {len(features):,} snapshots, {features.shape[1]} features"):
+    rows = len(prepared.rows("train", "stopping"))
+    with stages.stage("model", f"training on {rows:,} snapshots, {features.shape[1]} features"):
         bounds = prepared.bounds
         window = (bounds.decision, bounds.build_until) if bounds else None
         examples = Examples(features, prepared.keys, points, decision_share(prepared), window)
@@ -158,9 +159,10 @@ def describe(work: Work, learned: Learned, found: dict[str, Any]) -> dict[str, A
         "windows": prepared.summary,
         **found,
         "calibration": {"method": learned.calibration.method, "evidence": learned.calibration.evidence},
-        "cutoffs": [cutoff.to_dict() for cutoff in bundle.cutoffs],
+        "cutoffs": cutoffs_account(learned.predictions, bundle),
         "bands": bundle.bands.to_dict(),
-        "unchecked": dataset.unchecked,
+        # The address is taken as it is today too: a later form may have filled it in.
+        "unchecked": [*dataset.unchecked, *(["e-mail domain"] if bundle.vocabulary.email else [])],
         "data": {
             "observed_until": f"{dataset.observed_until.isoformat()}Z" if dataset.observed_until else None,
             "observed_until_given": dataset.observed_given,

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import UnsupportedData
+from models.crossings import BEFORE_DECISION
 
 BUILDING = ("train", "stopping", "calibration", "decision")
 WINDOWS = (*BUILDING, "test")
@@ -162,7 +163,10 @@ def assign_by_time(
     window_of = chosen.set_index("group_id")["window"]
     own = bounds.of(keys["as_of"])
     assigned = keys["group_id"].map(window_of).to_numpy()
-    return np.where(own == assigned, own, "")
+    used = np.where(own == assigned, own, "")
+    # Which levels the decision window's leads had reached before it is part of deciding on them.
+    used[(assigned == "decision") & (keys["as_of"] < bounds.decision).to_numpy()] = BEFORE_DECISION
+    return used
 
 
 def assign_by_group(groups: pd.Series) -> np.ndarray:

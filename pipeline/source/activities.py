@@ -75,6 +75,17 @@ def _note_strange_kinds(reading: Reading, raw: Raw, config: Activities, rows: ir
     note_absent(reading, raw.place, named, rows)
 
 
+def note_strange_names(reading: Reading, everything: ir.Table) -> None:
+    """Note kinds that the rules or the decision name and no activity has: points would go missing."""
+    config = reading.config
+    named = {
+        "rules": [r.activity for r in config.rules if r.activity],
+        "sales_ready_kinds": list(config.decision.sales_ready_kinds),
+    }
+    if any(named.values()):
+        note_absent(reading, "activities", named, everything)
+
+
 def note_absent(reading: Reading, place: str, named: dict[str, list[str]], rows: ir.Table) -> None:
     """Note the kinds of `named` (by the key that names them) that no row of an activity table has."""
     kinds = rows.select("kind").distinct().kind.execute().dropna().tolist()

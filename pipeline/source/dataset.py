@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from features.errors import BundleError, listed
 from features.tables import Attribute, Tables
 from pipeline.config import Config
-from pipeline.source.activities import SCHEMA, note_absent, read_activities
+from pipeline.source.activities import SCHEMA, note_absent, note_strange_names, read_activities
 from pipeline.source.engine import Engine
 from pipeline.source.findings import Findings
 from pipeline.source.leads import Reading, join_entities, read_leads, read_versions
@@ -150,6 +150,7 @@ def _note_strange_outcomes(reading: Reading, activities: ir.Table) -> None:
     named = {"activity_kinds": config.activity_kinds, "from_activities": kinds}
     if any(named.values()):
         note_absent(reading, "outcomes", named, activities)
+    note_strange_names(reading, activities)
 
 
 def _visible(config: Config, activities: ir.Table) -> ir.Table:

@@ -221,9 +221,9 @@ def join_entities(
         keys = raw_leads.table.select(
             lead_id=lead_ids(reading, raw_leads), entity_key=text(raw_leads, config.lead_key, config)
         )
-        joined = leads.left_join(keys, "lead_id", rname="{name} again").left_join(
-            own, [("entity_key", "entity key")], rname="{name} of entity"
-        )
+        matched = keys.left_join(own, [("entity_key", "entity key")])
+        matched = matched.select("lead_id", *(a.name for a in renamed))
+        joined = leads.left_join(matched, "lead_id", rname="{name} of entity")
         leads = reading.engine.keep("leads", joined.select(*leads.columns, *(a.name for a in renamed)))
         attributes += renamed
     return leads, tuple(attributes)

@@ -22,7 +22,10 @@ STAGES = ("lead", "mql", "sql", "opportunity", "customer")
 
 
 def read_outcomes(reading: Reading, raw_leads: Raw, leads: ir.Table, activities: ir.Table) -> ir.Table:
-    """Return ``lead_id, outcome, closed_at, amount, reason``, each row the end of an episode."""
+    """Return ``lead_id, outcome, closed_at, closed_from, amount, reason``, each row an episode's end.
+
+    ``closed_from`` is before ``closed_at`` where an outcome has a date but no time.
+    """
     config = reading.config.outcomes
     if config is None:
         raise ConfigurationError("The section [outcomes] is missing.")
@@ -35,7 +38,10 @@ def read_outcomes(reading: Reading, raw_leads: Raw, leads: ir.Table, activities:
     _check(reading, outcomes, leads)
     times = leads.select("lead_id", "created_at", "not_before")
     plausible = outcomes.inner_join(times, "lead_id").filter(_.closed_at >= _.not_before)
-    closed = plausible.mutate(closed_at=ibis.greatest(_.closed_at, _.created_at))
+    closed = plausible.mutate(
+        closed_at=ibis.greatest(_.closed_at, _.created_at),
+        closed_from=ibis.greatest(_.closed_from, _.created_at),
+    )
     return reading.engine.keep("outcomes", closed.drop("created_at", "not_before"))
 
 
@@ -43,7 +49,12 @@ def _from_activities(config: Outcomes, activities: ir.Table) -> ir.Table:
     outcome_of = {kind: outcome for outcome, kinds in config.from_activities.items() for kind in kinds}
     outcome = ibis.cases(*((_.kind == k, o) for k, o in outcome_of.items()), else_=ibis.null("string"))
     return activities.select(
-        "lead_id", outcome=outcome, closed_at=_.known_at, amount=_.value, reason=_.asset
+        "lead_id",
+        outcome=outcome,
+        closed_at=_.known_at,
+        closed_from=_.known_at,
+        amount=_.value,
+        reason=_.asset,
     ).filter(_.outcome.notnull())
 
 
@@ -75,6 +86,7 @@ def _from_table(reading: Reading, config: Outcomes, raw_leads: Raw) -> ir.Table:
         lead_id=lead_ids(reading, raw, lead_id),
         outcome=outcome,
         closed_at=closed.value,
+        closed_from=closed.earliest,
         amount=amount,
         reason=text(raw, config.reason, table) if config.reason else ibis.null("string"),
     )
@@ -171,12 +183,28 @@ def read_label(reading: Reading, raw: Raw) -> ir.Table:
         open=is_open,
         position=_position(reading, raw).cast("float64"),
     )
+    _check_words(reading, raw, given, is_open, won)
     unlabelled = int((given.isnull() & ~is_open).sum().execute())
     if unlabelled:
         reading.findings.left_out(
             raw.place, "neither labelled nor open", column=str(config.label), rows=unlabelled
         )
     return reading.engine.keep("labels", rows)
+
+
+def _check_words(
+    reading: Reading, raw: Raw, given: ir.StringValue, is_open: ir.BooleanValue, won: list[str]
+) -> None:
+    """Record labels of more than one kind beside those that mean won: which of them is not won?"""
+    others = raw.table.filter(given.notnull() & ~is_open & given.lower().notin(won))
+    words = others.select(v=given.lower()).distinct().order_by("v").limit(20).v.execute().tolist()
+    if len(words) > 1:
+        reading.findings.error(
+            raw.place,
+            f"labels {listed(map(repr, words))} are all taken as not won; name those that mean won in "
+            "`label_won`, and what means no value in `missing`",
+            column=str(reading.config.leads.label),
+        )
 
 
 def _position(reading: Reading, raw: Raw) -> ir.Value:

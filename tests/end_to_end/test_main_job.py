@@ -152,7 +152,7 @@ class TestAccount:
         for cutoff in account["cutoffs"]:
             assert {"policy", "level", "promise", "evidence"} <= set(cutoff)
             assert cutoff["promise"] is None
-        assert account["unchecked"] == ["industry", "company_size", "source"]
+        assert account["unchecked"] == ["industry", "company_size", "source", "e-mail domain"]
         for stage in ("source", "snapshots", "features", "model", "evaluation", "registry"):
             assert account["stages"][stage]["seconds"] > 0
             assert account["stages"][stage]["peak_mb"] > 50
@@ -416,6 +416,23 @@ class TestScoringAgain:
         same(found[found["lead_id"] == known], scores[scores["lead_id"] == known])
         assert found["propensity"].between(0, 1).all()
         assert read_table(output / "excluded.parquet").empty
+
+    def test_of_a_file_of_leads_none_is_lost_and_new_meanings_are_refused(
+        self, world: World, crm: Path, output: Path, scores: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        leads = pd.read_csv(crm / "leads.csv", dtype=str)
+        closed = pd.read_csv(crm / "outcomes.csv", dtype=str)["lead_id"].head(30)
+        given = [*closed, scores["lead_id"].iloc[0]]
+        leads[leads["lead_id"].isin(given)].to_csv(tmp_path / "few.csv", index=False)
+        score(rooted(world, crm), NOW, NOW, output, leads_file=tmp_path / "few.csv")
+        left = read_table(output / "excluded.parquet")
+        assert sorted([*left["lead_id"], *read_table(output / "scores.parquet")["lead_id"]]) == sorted(given)
+        assert set(left["reason"]) == {"not_open"}
+        # The industry is a number of somebody's own now: not one value was seen in training.
+        coded = leads[leads["lead_id"].isin(scores["lead_id"])].assign(industry="3.5")
+        coded.to_csv(tmp_path / "coded.csv", index=False)
+        with pytest.raises(BundleError, match="values of 'industry' was seen in training"):
+            score(rooted(world, crm), NOW, NOW, output, leads_file=tmp_path / "coded.csv")
 
     def test_no_open_leads_make_empty_files(self, world: World, output: Path) -> None:
         score(world.config, datetime(2024, 6, 1), NOW, output)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from features.errors import BundleError, ConfigurationError, DataError
-from models.crossings import Crossings, proportion
+from models.crossings import WEEK, Crossings, proportion
 from models.cutoffs import Cutoff, capacity, choose_cutoff, manual, precision, value
 
 
@@ -326,3 +326,26 @@ def test_an_unknown_policy_names_the_nearest():
         choose_cutoff("precison", crossings())
     with pytest.raises(BundleError, match="Unknown cutoff policy"):
         Cutoff.from_dict({"policy": "luck", "level": 0.1, "evidence": {}})
+
+
+def test_with_earlier_snapshots_only_what_was_reached_before_the_window_is_backlog():
+    # a was there before: it had reached 0.5 and is at 0.8 when first seen in the window. At levels up
+    # to 0.5 it is backlog, at 0.8 it is new. b came in the window. Without what came before, all that
+    # a shows at its first snapshot would be backlog, and sales would get more than was promised.
+    start = pd.Timestamp("2025-01-06")
+    table = pd.DataFrame(
+        {
+            "lead_id": ["a", "b"],
+            "as_of": [start + WEEK / 7, start + WEEK / 7],
+            "created_at": [start - WEEK, start],
+            "margin": [1.4, 0.0],
+            "propensity": [0.8, 0.5],
+            "label": [1, 0],
+        }
+    )
+    earlier = pd.DataFrame({"lead_id": ["a", "a"], "propensity": [0.2, 0.5]})
+    found = Crossings.of(table, start=start, end=start + WEEK, earlier=earlier)
+    assert found.levels.tolist() == [0.8, 0.5]
+    assert found.mqls.tolist() == [1, 2]
+    assert found.backlog.tolist() == [0, 1]
+    assert Crossings.of(table, start=start, end=start + WEEK).backlog.tolist() == [1, 1]
