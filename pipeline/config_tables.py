@@ -29,6 +29,7 @@ class Table(Section):
         description='of times, as in strptime, or "epoch_s" or "epoch_ms"; ISO 8601 if not given',
     )
     missing: list[str] = Field(default_factory=list, description="texts that mean: no value")
+    decimal: Literal[".", ","] = Field(default=".", description="the decimal sign of numbers")
 
 
 class OpenWhen(Section):
@@ -110,6 +111,7 @@ class Outcomes(Section):
     separator: str | None = None
     time_format: str | None = None
     missing: list[str] = Field(default_factory=list)
+    decimal: Literal[".", ","] = "."
     lead_id: str | None = None
     outcome: str | None = None
     outcome_is: Literal["won", "lost", "disqualified"] | None = None

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from features.errors import BundleError
 from features.tables import Attribute, AttributeType
 from pipeline.config import Table
-from pipeline.source.columns import text
+from pipeline.source.columns import as_number, text
 from pipeline.source.engine import Raw
 from pipeline.source.findings import Findings
 
@@ -34,6 +34,7 @@ _PHONE_VALUE = r"^\+?[0-9][0-9 ().\-/]{6,}[0-9]$"
 _PADDED_VALUE = r"^0\d+$"
 _SENIORITY = re.compile(r"(^|_)(job_?title|title|position|role|function)(_|$)")
 _SIZE = re.compile(r"(^|_)(company_?size|employees|headcount|size|effectif)(_|$)")
+_COMMA_VALUE = r"^[+-]?\d+,\d+$"
 _DATE_VALUE = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?$"
 _BOOLEANS = {"boolean"}
 MOSTLY = 0.9
@@ -116,7 +117,7 @@ def infer(raw: Raw, columns: Iterable[str], config: Table, role: Role, findings:
 def _profile(raw: Raw, names: list[str], config: Table) -> dict[str, dict[str, Any]]:
     measures: dict[str, ir.Scalar] = {}
     texts = raw.table.select(**{f"value {i}": text(raw, column, config) for i, column in enumerate(names)})
-    read = texts.mutate(**{f"number {i}": texts[f"value {i}"].try_cast("float64") for i in range(len(names))})
+    read = texts.mutate(**{f"number {i}": as_number(texts[f"value {i}"], config) for i in range(len(names))})
     for i in range(len(names)):
         value, number = read[f"value {i}"], read[f"number {i}"]
         measures |= {
@@ -128,6 +129,7 @@ def _profile(raw: Raw, names: list[str], config: Table) -> dict[str, dict[str, A
             f"no number {i}": value.max(where=number.isnull()),
             f"example {i}": value.min(),
             f"emails {i}": value.re_search(_EMAIL_VALUE).sum().fill_null(0),
+            f"commas {i}": (value.re_search(_COMMA_VALUE) & number.isnull()).sum().fill_null(0),
             f"padded {i}": value.re_search(_PADDED_VALUE).sum().fill_null(0),
             f"phones {i}": (value.re_search(_PHONE_VALUE) & number.isnull()).sum().fill_null(0),
             f"dates {i}": value.re_search(_DATE_VALUE).sum().fill_null(0),
@@ -156,6 +158,16 @@ def _type_of(
         return None
     # Codes that start with a zero ("01000") are names, not quantities.
     numeric = found["numbers"] >= MOSTLY * rows and not found["padded"]
+    if (
+        declared in (None, "number")
+        and found["commas"]
+        and found["numbers"] + found["commas"] >= MOSTLY * rows
+    ):
+        findings.error(
+            raw.place, 'numbers with a decimal comma; set decimal = "," for this table, or another type in `types`',
+            column=column, rows=int(found["commas"]), example=repr(found["no number"]),
+        )  # fmt: skip
+        return None
     if declared in ("number", "flag") or (declared is None and numeric):
         return _number(raw, column, found, declared, findings)
     if declared is not None:
@@ -214,7 +226,7 @@ def values(raw: Raw, attribute: Attribute, config: Table) -> ir.Column:
     if attribute.type == "flag" and source.type().is_boolean():
         return source.cast("int8").cast("float64")
     if attribute.type in ("number", "flag"):
-        return text(raw, attribute.name, config).try_cast("float64")
+        return as_number(text(raw, attribute.name, config), config)
     return text(raw, attribute.name, config)
 
 

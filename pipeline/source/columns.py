@@ -62,10 +62,16 @@ def text(raw: Raw, column: str, config: Table) -> ir.StringColumn:
     return ibis.cases((value.isin(["", *config.missing]), ibis.null("string")), else_=value)
 
 
+def as_number(given: ir.StringValue, config: Table) -> ir.FloatingValue:
+    """Return text as numbers, null where it is none."""
+    plain = given.replace(",", ".") if config.decimal == "," else given
+    return plain.try_cast("float64")
+
+
 def number(raw: Raw, column: str, config: Table, findings: Findings) -> ir.FloatingValue:
     """Return a column as numbers; text where a number should be is recorded, and null."""
     given = text(raw, column, config)
-    value = given.try_cast("float64")
+    value = as_number(given, config)
     bad = given.notnull() & value.isnull()
     found = raw.table.aggregate(
         rows=_.count(), bad=bad.sum().fill_null(0), example=given.max(where=bad)

@@ -69,6 +69,7 @@ def _from_table(reading: Reading, config: Outcomes, raw_leads: Raw) -> ir.Table:
         separator=config.separator,
         time_format=config.time_format,
         missing=config.missing,
+        decimal=config.decimal,
     )
     raw = reading.open("outcomes", table) if config.table else raw_leads
     lead_id = config.lead_id or reading.config.leads.id

@@ -202,3 +202,16 @@ def test_what_a_model_was_trained_on_must_be_there_and_of_its_type(tmp_path):
     # An empty or constant column is enough at scoring, and one more column does no harm.
     with_columns(tmp_path, {"visits": ["", "", ""], "plan": ["x", "x", "x"], "new": ["1", "2", "3"]})
     assert types(load(read_config(path), NOW, known=known)) == {"visits": "number", "plan": "category"}
+
+
+def test_a_decimal_comma_is_an_error_until_the_table_says_so(tmp_path):
+    rows = "".join(f'l{i},"{i},5",{i % 2}\n' for i in range(60))
+    (tmp_path / "flat.csv").write_text("id,turnover,y\n" + rows)
+    path = tmp_path / "propense.toml"
+    base = '[project]\nname = "p"\n[leads]\ntable = "flat.csv"\nid = "id"\nlabel = "y"\n'
+    path.write_text(base)
+    assert 'numbers with a decimal comma; set decimal = ","' in told(read(path), "error")
+    path.write_text(base + 'decimal = ","\n')
+    dataset = read(path)
+    assert [(a.name, a.type) for a in dataset.tables.attributes] == [("turnover", "number")]
+    assert dataset.tables.leads.turnover.max().execute() == 59.5
