@@ -158,13 +158,9 @@ def _type_of(
         return None
     # Codes that start with a zero ("01000") are names, not quantities.
     numeric = found["numbers"] >= MOSTLY * rows and not found["padded"]
-    if (
-        declared in (None, "number")
-        and found["commas"]
-        and found["numbers"] + found["commas"] >= MOSTLY * rows
-    ):
+    if declared in (None, "number") and _decimal_commas(column, found):
         findings.error(
-            raw.place, 'numbers with a decimal comma; set decimal = "," for this table, or another type in `types`',
+            raw.place, 'numbers with a decimal comma; set decimal = "," for this table (or its type in `types`)',
             column=column, rows=int(found["commas"]), example=repr(found["no number"]),
         )  # fmt: skip
         return None
@@ -184,6 +180,12 @@ def _type_of(
         )
         return None
     return _type_by_name(column)
+
+
+def _decimal_commas(column: str, found: dict[str, Any]) -> bool:
+    """Tell numbers such as "4,5" from sizes such as "1,000"."""
+    numbers = found["numbers"] + found["commas"]
+    return found["commas"] > 0 and numbers >= MOSTLY * found["rows"] and _type_by_name(column) != "size"
 
 
 def _phones(column: str, found: dict[str, Any]) -> bool:
