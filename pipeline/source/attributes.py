@@ -160,7 +160,7 @@ def _type_of(
     numeric = found["numbers"] >= MOSTLY * rows and not found["padded"]
     if declared in (None, "number") and _decimal_commas(column, found):
         findings.error(
-            raw.place, 'numbers with a decimal comma; set decimal = "," for this table (or its type in `types`)',
+            raw.place, 'numbers with a decimal comma; set decimal = "," for this table, or give its type',
             column=column, rows=int(found["commas"]), example=repr(found["no number"]),
         )  # fmt: skip
         return None
