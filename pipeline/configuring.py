@@ -13,8 +13,6 @@ from pydantic import BaseModel, ValidationError
 from features.errors import ConfigurationError, listed, nearest
 from pipeline.config import Config
 
-DEFAULT_FILE = Path("propense.toml")
-
 
 def read_config(path: Path) -> Config:
     """Read, validate and anchor a configuration.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -15,10 +14,9 @@ from ibis import _
 
 from pipeline import snapshots as snap
 from pipeline.config import Config
-from pipeline.source.columns import local
+from pipeline.source.columns import local, utc
 from pipeline.source.dataset import Dataset
 from pipeline.windows import (
-    BUILDING,
     Bounds,
     assign_by_group,
     assign_by_position,
@@ -75,7 +73,9 @@ def building_snapshots(dataset: Dataset, spans: ir.Table) -> ir.Table:
     """Return every scheduled snapshot, at the configured ages or dates, whether or not still open."""
     config = dataset.config.snapshots
     if config.calendar:
-        return snap.at_dates(dataset, spans, [utc(d, dataset.config) for d in config.calendar])
+        return snap.at_dates(
+            dataset, spans, [utc(d, dataset.config.project.timezone) for d in config.calendar]
+        )
     return snap.at_ages(dataset, spans, config.ages)
 
 
@@ -113,7 +113,7 @@ def bounds_of(dataset: Dataset, moments: pd.Series) -> Bounds:
     config = dataset.config
     names = ("train_from", "calibration_from", "decision_from", "test_from", "test_until")
     pinned = {n: getattr(config.windows, n) for n in names}
-    pinned = {n: utc(d, config) if d is not None else None for n, d in pinned.items()}
+    pinned = {n: utc(d, config.project.timezone) if d is not None else None for n, d in pinned.items()}
     return time_bounds(moments, config.snapshots.horizon, dataset.observed_until, pinned)
 
 
@@ -201,13 +201,3 @@ def _canonical(numbered: ir.Table) -> tuple[ir.Table, pd.DataFrame]:
     columns = ["snapshot", "lead_id", "as_of", "handed_over"]
     keys = numbered.select(*columns).order_by("snapshot").to_pandas().set_index("snapshot")
     return numbered.select("snapshot", "lead_id", "as_of", "as_of_local"), keys
-
-
-def utc(moment: datetime, config: Config) -> datetime:
-    """Return a configured moment as naive UTC; without an offset it is on the project's wall clock."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(config.project.timezone))
-    return moment.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
-
-
-__all__ = ["BUILDING", "Prepared", "at_moment", "bounds_of", "calendar_dates", "prepare", "utc"]

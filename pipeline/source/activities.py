@@ -8,7 +8,7 @@ from ibis import _
 
 from features.errors import ConfigurationError, listed, nearest
 from pipeline.config import Activities
-from pipeline.source.columns import check_times, local, number, text, time
+from pipeline.source.columns import check_times, local, number, some_values, text, time
 from pipeline.source.engine import Raw
 from pipeline.source.leads import Reading, lead_ids
 
@@ -115,8 +115,7 @@ def _actor(raw: Raw, config: Activities, kind: ir.StringValue, reading: Reading)
         ibis.cases(*((given == v, a) for v, a in mapping.items()), else_=fallback) if mapping else fallback
     )
     if config.actor:
-        unmapped = raw.table.filter(given.notnull() & actor.isnull()).select(v=given).distinct()
-        values = unmapped.order_by("v").limit(50).v.execute().tolist()
+        values = some_values(raw, given, given.notnull() & actor.isnull())
         if values:
             raise ConfigurationError(
                 f"Actors {listed(map(repr, values))} are not mapped.",

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import ibis
@@ -62,6 +63,12 @@ def text(raw: Raw, column: str, config: Table) -> ir.StringColumn:
     return ibis.cases((value.isin(["", *config.missing]), ibis.null("string")), else_=value)
 
 
+def some_values(raw: Raw, value: ir.StringValue, where: ir.BooleanValue, most: int = 50) -> list[str]:
+    """Return, in order, up to `most` different values of the rows in question."""
+    found = raw.table.filter(where).select(v=value).distinct().order_by("v").limit(most)
+    return found.v.execute().tolist()
+
+
 def as_number(given: ir.StringValue, config: Table) -> ir.FloatingValue:
     """Return text as numbers, null where it is none."""
     plain = given.replace(",", ".") if config.decimal == "," else given
@@ -82,6 +89,13 @@ def number(raw: Raw, column: str, config: Table, findings: Findings) -> ir.Float
         example=repr(row["example"]),
     )  # fmt: skip
     return value
+
+
+def utc(moment: datetime, zone: str) -> datetime:
+    """Return a configured moment as naive UTC; without an offset it is on the wall clock of `zone`."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+    return moment.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
 
 
 def local(instant: ir.TimestampColumn, zone: str) -> ir.TimestampColumn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
@@ -13,7 +12,7 @@ from ibis import _
 
 from features.errors import ConfigurationError, DataError, listed
 from pipeline.config import Outcomes, Table
-from pipeline.source.columns import Time, check_times, number, text, time
+from pipeline.source.columns import Time, check_times, number, some_values, text, time, utc
 from pipeline.source.engine import Raw
 from pipeline.source.leads import Reading, lead_ids
 
@@ -140,8 +139,7 @@ def _outcome(raw: Raw, config: Outcomes, table: Table, closed: Time) -> ir.Strin
     given = text(raw, config.outcome, table)
     words = {o: o for o in OUTCOMES} | {w.lower(): o for o, ws in config.values.items() for w in ws}
     mapped = ibis.cases(*((given.lower() == w, o) for w, o in words.items()), else_=ibis.null("string"))
-    strange = raw.table.filter(given.notnull() & mapped.isnull()).select(v=given).distinct()
-    values = strange.order_by("v").limit(50).v.execute().tolist()
+    values = some_values(raw, given, given.notnull() & mapped.isnull())
     if values:
         raise DataError(
             f"Outcomes {listed(map(repr, values))} have no meaning yet.",
@@ -197,8 +195,8 @@ def _check_words(
     reading: Reading, raw: Raw, given: ir.StringValue, is_open: ir.BooleanValue, won: list[str]
 ) -> None:
     """Record labels of more than one kind beside those that mean won: which of them is not won?"""
-    others = raw.table.filter(given.notnull() & ~is_open & given.lower().notin(won))
-    words = others.select(v=given.lower()).distinct().order_by("v").limit(20).v.execute().tolist()
+    others = given.notnull() & ~is_open & given.lower().notin(won)
+    words = some_values(raw, given.lower(), others)
     if len(words) > 1:
         reading.findings.error(
             raw.place,
@@ -271,7 +269,7 @@ def observed_until(reading: Reading, *tables: tuple[ir.Table, str]) -> Observed:
     """Return the latest time in the data, at most now, unless the configuration gives it."""
     config = reading.config.outcomes
     if config is not None and config.observed_until is not None:
-        until = naive_utc(config.observed_until, reading)
+        until = utc(config.observed_until, reading.config.project.timezone)
         if until > reading.now:
             raise ConfigurationError(
                 f"[outcomes] observed_until = {config.observed_until} lies in the future.",
@@ -284,10 +282,3 @@ def observed_until(reading: Reading, *tables: tuple[ir.Table, str]) -> Observed:
         reading.findings.raise_errors()  # which say why
         raise DataError("No table has a time, so nothing can be said of when outcomes are complete.")
     return Observed(min(max(known), reading.now), given=False)
-
-
-def naive_utc(moment: datetime, reading: Reading) -> datetime:
-    """Return a configured moment as naive UTC; without an offset it is on the project's wall clock."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(reading.config.project.timezone))
-    return moment.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
