@@ -25,6 +25,7 @@ from pipeline.config_tables import (
     Stages,
     Table,
 )
+from pipeline.config_trust import Backtest, CutoffConfig, Guard, Hygiene, Overrule
 from pipeline.durations import Duration, format_duration
 
 
@@ -131,33 +132,6 @@ class Model(Section):
     )
 
 
-class CutoffConfig(Section):
-    """A cutoff to choose; the first one given is the one in force."""
-
-    policy: Literal["capacity", "value", "precision", "manual"]
-    per_week: float | None = Field(default=None, gt=0, description="capacity: new MQLs a week")
-    contact_cost: float | None = Field(default=None, gt=0, description="value: what a contact costs")
-    won_value: float | None = Field(default=None, gt=0, description="value: what a won lead is worth")
-    at_least: float | None = Field(
-        default=None, gt=0, lt=1, description="precision: share of MQLs that convert"
-    )
-    level: float | None = Field(default=None, ge=0, le=1, description="manual: the propensity itself")
-
-    @model_validator(mode="after")
-    def _needs(self) -> CutoffConfig:
-        needs = {
-            "capacity": ["per_week"],
-            "value": ["contact_cost", "won_value"],
-            "precision": ["at_least"],
-            "manual": ["level"],
-        }[self.policy]
-        numbers = ("per_week", "contact_cost", "won_value", "at_least", "level")
-        wrong = [n for n in numbers if (getattr(self, n) is not None) != (n in needs)]
-        if wrong:
-            raise ValueError(f'policy = "{self.policy}" takes {" and ".join(needs)}, and nothing else')
-        return self
-
-
 class Decision(Section):
     """What becomes of a propensity."""
 
@@ -167,6 +141,10 @@ class Decision(Section):
         default_factory=list, description="activity kinds by which a lead asks for sales"
     )
     sales_ready_from: float | None = Field(default=None, ge=0, le=1)
+    hysteresis: float = Field(
+        default=0.2, ge=0, le=2,
+        description="log-odds below the level of its band to which a lead may fall before it loses the band",
+    )  # fmt: skip
 
 
 class Destination(Section):
@@ -206,6 +184,9 @@ class Config(Section):
     decision: Decision = Decision()
     destinations: dict[str, Destination] = Field(default_factory=dict)
     checks: Checks = Checks()
+    hygiene: Hygiene = Hygiene()
+    guard: Guard = Guard()
+    backtest: Backtest = Backtest()
     # Set by the reader, not by the file: the alias cannot be a key anyone writes by accident.
     root: Path = Field(default=Path(), exclude=True, validation_alias="(where data paths start)")
 
@@ -246,13 +227,17 @@ class Config(Section):
 
 __all__ = [
     "Activities",
+    "Backtest",
     "Config",
     "CutoffConfig",
     "Destination",
     "Entities",
+    "Guard",
     "History",
+    "Hygiene",
     "Leads",
     "Outcomes",
+    "Overrule",
     "RuleConfig",
     "Stages",
     "Table",
