@@ -80,9 +80,8 @@ class CutoffConfig(Section):
         given = [n for n in numbers if getattr(self, n) is not None]
         if any(n not in given for n in needs) or any(n not in needs + optional for n in given):
             more = f" ({' and '.join(optional)} if you like)" if optional else ""
-            raise ValueError(
-                f'policy = "{self.policy}" takes {" and ".join(needs)}{more}, and nothing else (but confidence)'
-            )
+            takes = f"{' and '.join(needs)}{more}, and nothing else (but confidence)"
+            raise ValueError(f'policy = "{self.policy}" takes {takes}')
         return self
 
 
