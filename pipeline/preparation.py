@@ -13,17 +13,22 @@ import pandas as pd
 from ibis import _
 
 from pipeline import snapshots as snap
-from pipeline.config import Config
 from pipeline.source.columns import local, utc
 from pipeline.source.dataset import Dataset
 from pipeline.windows import (
+    CALENDAR,
     Bounds,
     assign_by_group,
     assign_by_position,
     assign_by_time,
+    bounds_at,
+    drawn,
     summarise,
     time_bounds,
 )
+
+# The age of a snapshot on a configured date.
+DATE = "date"
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,21 @@ class Prepared:
 
     ``snapshots`` is the canonical table (snapshot, lead_id, as_of, as_of_local) of those used;
     ``keys`` the same in memory with group_id, age, opened_at, label and window. The window is
-    "train", "stopping", "calibration", "decision", "test" (leads open on the scoring calendar) or
-    "test_by_age" (the same time seen at the configured ages). ``decision_time_snapshots`` counts
-    the snapshots of all leads in the decision window's time, whichever window their lead belongs to.
+    "train", "stopping" or "calibration" (leads at the configured ages), "decision" and "test" (leads
+    open on the scoring calendar, as they are operated), "before_decision" (the decision window's
+    leads on the calendar before it) or "test_by_age" (the test's time at the configured ages).
+
+    ``decision_share`` is the share of all leads of the decision window's time that its snapshots
+    stand for. ``wins`` (lead_id, group_id, won_at) are those of the decision window's leads within its
+    time, seen before or not; None without times.
     """
 
     snapshots: ir.Table
     keys: pd.DataFrame
     bounds: Bounds | None
     split: str
-    decision_time_snapshots: int = 0
+    decision_share: float = 1.0
+    wins: pd.DataFrame | None = None
 
     def rows(self, *windows: str) -> pd.DataFrame:
         """Return the keys of some windows."""
@@ -53,8 +63,24 @@ class Prepared:
         return summarise(self.keys, self.keys["window"].to_numpy())
 
 
-def prepare(dataset: Dataset) -> Prepared:
-    """Make the snapshots of all windows.
+@dataclass(frozen=True)
+class Timeline:
+    """All matured snapshots of a project, before they belong to a window.
+
+    ``snapshots`` (snapshot, lead_id, as_of, as_of_local) and ``keys`` (lead_id, group_id, as_of, age,
+    opened_at, label; index snapshot) hold leads at the configured ages (or dates, whose age is "date")
+    and, with the age "calendar", on the scoring calendar. ``schedules`` (group_id, as_of) are all
+    moments scheduled for each group's first lead; ``wins`` (lead_id, group_id, won_at) all wins.
+    """
+
+    snapshots: ir.Table
+    keys: pd.DataFrame
+    schedules: pd.DataFrame
+    wins: pd.DataFrame
+
+
+def prepare(dataset: Dataset, *, ship: bool = False) -> Prepared:
+    """Make the snapshots of all windows; to `ship`, with the windows moved up to now and no test.
 
     Raises
     ------
@@ -62,82 +88,127 @@ def prepare(dataset: Dataset) -> Prepared:
         The history is too short for windows in time order.
     """
     if dataset.labels is not None:
-        return _flat(dataset)
+        return _flat(dataset, ship)
     spans = snap.episodes(dataset)
     if dataset.config.split == "group":
-        return _by_group(dataset, spans)
-    return _by_time(dataset, spans)
+        return _by_group(dataset, spans, ship)
+    aged = _aged(dataset, spans)
+    bounds = bounds_of(dataset, aged.as_of.execute(), ship=ship)
+    return placed(dataset, _timeline(dataset, spans, aged, bounds.test, bounds), bounds)
+
+
+def timeline(dataset: Dataset, anchor: pd.Timestamp | None = None) -> Timeline:
+    """Return all matured snapshots, with the whole scoring calendar through `anchor`.
+
+    Without an `anchor` it is the start of the test window that a training would have.
+    """
+    spans = snap.episodes(dataset)
+    aged = _aged(dataset, spans)
+    if anchor is None:
+        anchor = bounds_of(dataset, aged.as_of.execute()).test
+    return _timeline(dataset, spans, aged, anchor, None)
 
 
 def building_snapshots(dataset: Dataset, spans: ir.Table) -> ir.Table:
     """Return every scheduled snapshot, at the configured ages or dates, whether or not still open."""
     config = dataset.config.snapshots
     if config.calendar:
-        return snap.at_dates(
-            dataset, spans, [utc(d, dataset.config.project.timezone) for d in config.calendar]
-        )
+        dates = [utc(d, dataset.config.project.timezone) for d in config.calendar]
+        return snap.at_dates(dataset, spans, dates).mutate(age=ibis.literal(DATE))
     return snap.at_ages(dataset, spans, config.ages)
 
 
-def _by_time(dataset: Dataset, spans: ir.Table) -> Prepared:
+def _aged(dataset: Dataset, spans: ir.Table) -> ir.Table:
     seen = snap.matured(dataset, snap.while_open(dataset, building_snapshots(dataset, spans)))
-    seen = dataset.engine.keep("building", seen)
-    moments = seen.as_of.execute()
-    bounds = bounds_of(dataset, moments)
-    if dataset.config.snapshots.calendar:
-        # From the test window on, the scoring calendar takes the place of the configured dates.
-        seen = seen.filter(_.as_of < ibis.literal(bounds.test.to_pydatetime(), "timestamp(6)"))
-    calendar = snap.at_dates(dataset, spans, calendar_dates(bounds, dataset.config))
-    tested = snap.matured(dataset, snap.while_open(dataset, calendar))
-    both = ibis.union(seen, tested.select(*seen.columns))
-    numbered = snap.numbered(dataset, both)
-    keys = snap.keys(numbered)
-    keys["window"] = ""
-    aged = keys["age"] != "calendar" if not dataset.config.snapshots.calendar else _first_part(keys, bounds)
-    keys.loc[aged, "window"] = assign_by_time(keys[aged], bounds, first_schedules(dataset))
-    in_test = bounds.of(keys["as_of"]) == "test"
-    keys.loc[in_test & aged, "window"] = "test_by_age"
-    keys.loc[in_test & ~aged, "window"] = "test"
-    decision_time = int((bounds.of(keys.loc[aged, "as_of"]) == "decision").sum())
-    return replace(_used(dataset, numbered, keys, bounds), decision_time_snapshots=decision_time)
+    return dataset.engine.keep("building", seen)
 
 
-def _first_part(keys: pd.DataFrame, bounds: Bounds) -> pd.Series:
-    """With dates instead of ages, all that lies before the test window is for building."""
-    return keys["as_of"] < bounds.test
+def _timeline(
+    dataset: Dataset, spans: ir.Table, aged: ir.Table, anchor: pd.Timestamp, bounds: Bounds | None
+) -> Timeline:
+    """Return the timeline; with `bounds`, only as much of the calendar as these windows need."""
+    scheduled = building_snapshots(dataset, snap.first_lives(dataset))
+    schedules = scheduled.select("group_id", "as_of").to_pandas()
+    dates = _calendar_dates(dataset, spans, anchor)
+    calendar = snap.at_dates(dataset, spans, dates)
+    if bounds is not None:
+        calendar = _needed(calendar, bounds, drawn(schedules, bounds))
+    seen = snap.matured(dataset, snap.while_open(dataset, calendar))
+    numbered = snap.numbered(dataset, ibis.union(aged, seen.select(*aged.columns)))
+    canonical = numbered.select("snapshot", "lead_id", "as_of", "as_of_local")
+    won = spans.filter(_.won_at.notnull()).select("lead_id", "group_id", "won_at").distinct()
+    return Timeline(canonical, snap.keys(numbered), schedules, won.to_pandas())
 
 
-def bounds_of(dataset: Dataset, moments: pd.Series) -> Bounds:
+def _needed(calendar: ir.Table, bounds: Bounds, window_of: pd.Series) -> ir.Table:
+    """Keep the decision and the test window's time, and what the decision window's leads did before."""
+    groups = ibis.memtable(pd.DataFrame({"group_id": window_of.index[window_of == "decision"]}))
+    decision, until, test = (
+        ibis.literal(moment.to_pydatetime(), "timestamp(6)")
+        for moment in (bounds.decision, bounds.build_until, bounds.test)
+    )
+    earlier = calendar.filter(_.as_of < decision).semi_join(groups, "group_id")
+    later = calendar.filter(((_.as_of >= decision) & (_.as_of <= until)) | (_.as_of >= test))
+    return ibis.union(earlier, later)
+
+
+def _calendar_dates(dataset: Dataset, spans: ir.Table, anchor: pd.Timestamp) -> list[datetime]:
+    """Return the dates of the scoring calendar from the first lead to the last matured snapshot."""
+    assert dataset.observed_until is not None, "only a flat table has no times"
+    config = dataset.config.snapshots
+    step = pd.Timedelta(config.scoring_every)
+    first = pd.Timestamp(spans.opened_at.min().execute())
+    last = pd.Timestamp(dataset.observed_until) - config.horizon
+    start = anchor - step * ((anchor - first) // step)
+    return list(pd.date_range(start, max(last, start), freq=step).to_pydatetime())
+
+
+def placed(dataset: Dataset, seen: Timeline, bounds: Bounds) -> Prepared:
+    """Give every snapshot of a timeline its window, and keep those that have one."""
+    keys = seen.keys.copy()
+    window_of = drawn(seen.schedules, bounds)
+    keys["window"] = assign_by_time(keys, bounds, window_of)
+    calendar, dated = keys["age"] == CALENDAR, keys["age"] == DATE
+    own = bounds.of(keys["as_of"])
+    keys.loc[(own == "test") & calendar, "window"] = "test"
+    # From the test window on, the scoring calendar takes the place of the configured dates.
+    keys.loc[(own == "test") & ~calendar & ~dated, "window"] = "test_by_age"
+    in_time = calendar & (own == "decision")
+    share = float((in_time & (keys["window"] == "decision")).sum() / max(in_time.sum(), 1))
+    found = _used(dataset, seen.snapshots, keys, bounds)
+    return replace(found, decision_share=share or 1.0, wins=_decided(seen.wins, bounds, window_of))
+
+
+def _decided(wins: pd.DataFrame, bounds: Bounds, window_of: pd.Series) -> pd.DataFrame:
+    """Return the wins of the decision window's leads within its time."""
+    drawn_there = wins["group_id"].map(window_of) == "decision"
+    in_time = (wins["won_at"] >= bounds.decision) & (wins["won_at"] <= bounds.build_until)
+    return wins[drawn_there & in_time].reset_index(drop=True)
+
+
+def bounds_of(dataset: Dataset, moments: pd.Series, *, ship: bool = False) -> Bounds:
     """Return the windows' dates, pinned or derived from the moments of matured snapshots."""
     assert dataset.observed_until is not None, "only a flat table has no times"
     config = dataset.config
+    horizon = config.snapshots.horizon
+    if ship:  # dates pinned for a test say nothing of a training without one
+        now = pd.Timestamp(dataset.observed_until)
+        return bounds_at(moments, horizon, now, now)
     names = ("train_from", "calibration_from", "decision_from", "test_from", "test_until")
     pinned = {n: getattr(config.windows, n) for n in names}
     pinned = {n: utc(d, config.project.timezone) if d is not None else None for n, d in pinned.items()}
-    return time_bounds(moments, config.snapshots.horizon, dataset.observed_until, pinned)
+    return time_bounds(moments, horizon, dataset.observed_until, pinned)
 
 
-def calendar_dates(bounds: Bounds, config: Config) -> list[datetime]:
-    """Return the dates of the test window on which all open leads are scored."""
-    step = pd.Timedelta(config.snapshots.scoring_every)
-    return list(pd.date_range(bounds.test, bounds.test_until, freq=step).to_pydatetime())
-
-
-def first_schedules(dataset: Dataset) -> pd.DataFrame:
-    """Return group_id and as_of of all moments scheduled for each group's first lead."""
-    scheduled = building_snapshots(dataset, snap.first_lives(dataset))
-    return scheduled.select("group_id", "as_of").to_pandas()
-
-
-def _by_group(dataset: Dataset, spans: ir.Table) -> Prepared:
+def _by_group(dataset: Dataset, spans: ir.Table, ship: bool) -> Prepared:
     seen = snap.while_open(dataset, building_snapshots(dataset, spans))
     numbered = snap.numbered(dataset, snap.matured(dataset, seen))
     keys = snap.keys(numbered)
-    keys["window"] = assign_by_group(keys["group_id"])
-    return _used(dataset, numbered, keys, None)
+    keys["window"] = assign_by_group(keys["group_id"], ship=ship)
+    return _shared(_used(dataset, numbered, keys, None))
 
 
-def _flat(dataset: Dataset) -> Prepared:
+def _flat(dataset: Dataset, ship: bool) -> Prepared:
     assert dataset.labels is not None, "a flat table has labels"
     labels = dataset.labels.filter(_.label.notnull())
     leads = dataset.tables.leads.select("lead_id", "account_id")
@@ -156,10 +227,16 @@ def _flat(dataset: Dataset) -> Prepared:
     keys = snap.keys(numbered)
     if dataset.config.split == "row":
         position = numbered.select("snapshot", "position").to_pandas().set_index("snapshot")["position"]
-        keys["window"] = assign_by_position(position.loc[keys.index], keys["group_id"])
+        keys["window"] = assign_by_position(position.loc[keys.index], keys["group_id"], ship=ship)
     else:
-        keys["window"] = assign_by_group(keys["group_id"])
-    return _used(dataset, numbered, keys, None)
+        keys["window"] = assign_by_group(keys["group_id"], ship=ship)
+    return _shared(_used(dataset, numbered, keys, None))
+
+
+def _shared(prepared: Prepared) -> Prepared:
+    """Say which share of all leads the decision window holds where it has no time of its own."""
+    everyone = prepared.rows("train", "stopping", "calibration", "decision", "test")
+    return replace(prepared, decision_share=len(prepared.rows("decision")) / max(len(everyone), 1))
 
 
 def _used(dataset: Dataset, numbered: ir.Table, keys: pd.DataFrame, bounds: Bounds | None) -> Prepared:

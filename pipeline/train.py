@@ -100,9 +100,7 @@ def _train(work: Work, staged: Path, folder: Path) -> Trained:
         points = featuring.points_of(dataset, prepared.snapshots, config)
     rows = len(prepared.rows("train", "stopping"))
     with stages.stage("model", f"training on {rows:,} snapshots, {features.shape[1]} features"):
-        bounds = prepared.bounds
-        window = (bounds.decision, bounds.build_until) if bounds else None
-        examples = Examples(features, prepared.keys, points, decision_share(prepared), window)
+        examples = examples_of(prepared, features, points)
         learned = learn(examples, vocabulary, featuring.about(config), choices(config))
     with stages.stage("evaluation", "evaluating on the test window"):
         found = evaluate_test(
@@ -116,6 +114,13 @@ def _train(work: Work, staged: Path, folder: Path) -> Trained:
     account["model"] |= {"version": version, "run_id": run_id}
     keep(staged, folder, work.registry, account)
     return Trained(account, learned.bundle, version, run_id, folder)
+
+
+def examples_of(prepared: Prepared, features: pd.DataFrame, points: pd.Series | None) -> Examples:
+    """Return what `models.learning.learn` learns from."""
+    bounds = prepared.bounds
+    window = (bounds.decision, bounds.build_until) if bounds else None
+    return Examples(features, prepared.keys, points, prepared.decision_share, window)
 
 
 def choices(config: Config) -> Choices:
@@ -134,20 +139,10 @@ def _policy(cutoff: CutoffConfig) -> tuple[str, dict[str, Any]]:
         "capacity": {"per_week": cutoff.per_week},
         "value": {"cost": cutoff.contact_cost, "value": cutoff.won_value},
         "precision": {"at_least": cutoff.at_least},
+        "recall": {"at_least": cutoff.at_least},
         "manual": {"propensity": cutoff.level},
     }[cutoff.policy]
     return cutoff.policy, parameters
-
-
-def decision_share(prepared: Prepared) -> float:
-    """Return which share of the leads of the decision window's time its snapshots stand for.
-
-    The other leads of that time belong to other windows; new MQLs a week are counted for all.
-    """
-    decision = prepared.rows("decision")
-    if prepared.bounds is None:
-        return len(decision) / len(prepared.rows("train", "stopping", "calibration", "decision", "test"))
-    return len(decision) / max(prepared.decision_time_snapshots, 1)
 
 
 def describe(work: Work, learned: Learned, found: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ BUILDING = ("train", "stopping", "calibration", "decision")
 WINDOWS = (*BUILDING, "test")
 # Shares of a split without times; the test takes the rest.
 SHARES = {"train": 0.48, "stopping": 0.08, "calibration": 0.14, "decision": 0.12}
+# The age of a snapshot on the scoring calendar.
+CALENDAR = "calendar"
 NEEDED = {"train": 20, "calibration": 10, "decision": 10, "test": 10}
 TEST_SHARE = 0.2
 STOPPING_SHARE = 0.15
@@ -78,15 +80,50 @@ def time_bounds(
     test = _pin(pinned, "test_from", None)
     if test is None:
         test = _test_start(as_of, first, horizon)
-    build_until = test - horizon
+    return _built_before(as_of, horizon, Span(first, test, test_until, last), pinned)
+
+
+def bounds_at(
+    as_of: pd.Series,
+    horizon: timedelta,
+    test: pd.Timestamp,
+    test_until: pd.Timestamp,
+    train_from: pd.Timestamp | None = None,
+) -> Bounds:
+    """Choose the windows of a training at `test`, from the moments of snapshots matured by then.
+
+    Raises
+    ------
+    UnsupportedData
+        Too little has matured by then.
+    """
+    first = as_of.min() if train_from is None else train_from
+    known = as_of[(as_of >= first) & (as_of <= test_until)]
+    return _built_before(known, horizon, Span(first, test, test_until, test), {})
+
+
+@dataclass(frozen=True)
+class Span:
+    """From the first snapshot to the last that has matured, and the test's start and end."""
+
+    first: pd.Timestamp
+    test: pd.Timestamp
+    test_until: pd.Timestamp
+    last: pd.Timestamp
+
+
+def _built_before(
+    as_of: pd.Series, horizon: timedelta, span: Span, pinned: dict[str, datetime | None]
+) -> Bounds:
+    build_until = span.test - horizon
     inside = as_of[as_of <= build_until]
-    if inside.empty or build_until <= first:
-        raise _too_short(first, last, horizon)
+    if inside.empty or build_until <= span.first:
+        raise _too_short(span.first, span.last, horizon)
     calibration = _pin(pinned, "calibration_from", _quantile(inside, 0.6))
     decision = _pin(pinned, "decision_from", _quantile(inside, 0.8))
     before = inside[inside < calibration]
     stopping = calibration if before.empty else _quantile(before, 1 - STOPPING_SHARE)
-    bounds = Bounds(first, stopping, calibration, decision, build_until, test, test_until)
+    bounds = Bounds(span.first, stopping, calibration, decision, build_until, span.test, span.test_until)
     _check_order(bounds)
     return bounds
 
@@ -138,54 +175,65 @@ def _too_short(first: pd.Timestamp, last: pd.Timestamp, horizon: timedelta) -> U
     )
 
 
-def assign_by_time(
-    keys: pd.DataFrame,
-    bounds: Bounds,
-    first_schedules: pd.DataFrame,
-) -> np.ndarray:
-    """Return each snapshot's window among those before the test, or "" where it is not used.
+def drawn(schedules: pd.DataFrame, bounds: Bounds) -> pd.Series:
+    """Return the window before the test to which each group belongs; index group_id.
 
     Parameters
     ----------
-    keys
-        group_id and as_of of each matured snapshot taken while its lead was open.
-    bounds
-        The windows.
-    first_schedules
+    schedules
         group_id and as_of: all moments scheduled for the first lead of each group, open or not.
     """
-    scheduled = first_schedules.assign(window=bounds.of(first_schedules["as_of"]))
+    scheduled = schedules.assign(window=bounds.of(schedules["as_of"]))
     scheduled = scheduled[scheduled["window"].isin(BUILDING)].sort_values(["group_id", "as_of"])
     # Drawing one of the scheduled moments draws its window in the right share.
     by_group = scheduled.groupby("group_id", sort=False)
     rank, count = by_group.cumcount(), by_group["window"].transform("size")
     chosen = scheduled[rank == np.floor(draw(scheduled["group_id"]) * count).astype(int)]
-    window_of = chosen.set_index("group_id")["window"]
+    return chosen.set_index("group_id")["window"]
+
+
+def assign_by_time(keys: pd.DataFrame, bounds: Bounds, window_of: pd.Series) -> np.ndarray:
+    """Return each snapshot's window among those before the test, or "" where it is not used.
+
+    Parameters
+    ----------
+    keys
+        group_id, as_of and age of each matured snapshot taken while its lead was open. Those on the
+        scoring calendar decide, all others build.
+    bounds
+        The windows.
+    window_of
+        The window of each group, from `drawn`.
+    """
     own = bounds.of(keys["as_of"])
     assigned = keys["group_id"].map(window_of).to_numpy()
-    used = np.where(own == assigned, own, "")
+    calendar = (keys["age"] == CALENDAR).to_numpy()
+    used = np.where((own == assigned) & (calendar == (assigned == "decision")), own, "")
     # Which levels the decision window's leads had reached before it is part of deciding on them.
-    used[(assigned == "decision") & (keys["as_of"] < bounds.decision).to_numpy()] = BEFORE_DECISION
+    before = (keys["as_of"] < bounds.decision).to_numpy()
+    used[calendar & (assigned == "decision") & before] = BEFORE_DECISION
     return used
 
 
-def assign_by_group(groups: pd.Series) -> np.ndarray:
-    """Return the window of each group, drawn by its name in fixed shares."""
-    return _by_share(draw(groups))
+def assign_by_group(groups: pd.Series, *, ship: bool = False) -> np.ndarray:
+    """Return the window of each group, drawn by its name in fixed shares; to `ship`, none is the test."""
+    return _by_share(draw(groups), ship)
 
 
-def assign_by_position(position: pd.Series, groups: pd.Series) -> np.ndarray:
+def assign_by_position(position: pd.Series, groups: pd.Series, *, ship: bool = False) -> np.ndarray:
     """Return windows by row order; a group belongs to the window of its first row, elsewhere ""."""
     share = position.rank(method="first", pct=True).to_numpy() - 1 / (2 * len(position))
-    own = pd.Series(_by_share(share), index=position.index)
+    own = pd.Series(_by_share(share, ship), index=position.index)
     first_row = position.groupby(groups.to_numpy()).transform("idxmin")
     home = own.loc[first_row].to_numpy()
     # A group seen again in the test window is scored there, as in production.
     return np.where((own.to_numpy() == home) | (own.to_numpy() == "test"), own.to_numpy(), "")
 
 
-def _by_share(share: np.ndarray) -> np.ndarray:
+def _by_share(share: np.ndarray, ship: bool) -> np.ndarray:
     edges = np.cumsum(list(SHARES.values()))
+    if ship:  # the same shares among each other, of everything
+        edges = np.append(edges[:-1] / edges[-1], 1.0)
     return np.array(WINDOWS, dtype=object)[np.searchsorted(edges, share, side="right")]
 
 
@@ -218,8 +266,8 @@ def _stamp(moment: pd.Timestamp) -> str | None:
     return None if pd.isna(moment) else f"{moment.isoformat()}Z"
 
 
-def check_enough(summary: dict[str, dict[str, Any]]) -> None:
-    """Refuse windows in which there are too few wins, or nothing but wins.
+def check_enough(summary: dict[str, dict[str, Any]], *, ship: bool = False) -> None:
+    """Refuse windows in which there are too few wins, or nothing but wins; to `ship`, there is no test.
 
     Raises
     ------
@@ -237,7 +285,7 @@ def check_enough(summary: dict[str, dict[str, Any]]) -> None:
     short = [
         f"{name}: {min(int(summary[name]['won']), _others(summary[name]))} of {needed} needed"
         for name, needed in NEEDED.items()
-        if min(int(summary[name]["won"]), _others(summary[name])) < needed
+        if not (ship and name == "test") and min(int(summary[name]["won"]), _others(summary[name])) < needed
     ]
     if short:
         raise UnsupportedData(

@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from features.errors import UnsupportedData
 from pipeline.windows import (
     BUILDING,
+    CALENDAR,
     NEEDED,
     Bounds,
     assign_by_group,
     assign_by_position,
     assign_by_time,
+    bounds_at,
     check_enough,
     draw,
+    drawn,
     summarise,
     time_bounds,
 )
@@ -66,8 +69,10 @@ def schedules(groups, ages) -> pd.DataFrame:
 
 
 def while_open(groups, scheduled: pd.DataFrame) -> pd.DataFrame:
+    """What is seen of the groups, at an age and, at the same moments, on the scoring calendar."""
     closed = {f"lead {i}": START + (created + lasted) * DAY for i, (created, lasted) in enumerate(groups)}
-    return scheduled[scheduled["as_of"] <= scheduled["group_id"].map(closed)].reset_index(drop=True)
+    seen = scheduled[scheduled["as_of"] <= scheduled["group_id"].map(closed)]
+    return pd.concat([seen.assign(age="1d"), seen.assign(age=CALENDAR)], ignore_index=True)
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,11 +87,13 @@ def test_windows_follow_each_other_are_matured_and_hold_disjoint_groups(project)
         bounds = time_bounds(keys["as_of"], horizon, observed, FREE)
     except UnsupportedData:
         return
-    keys["window"] = assign_by_time(keys, bounds, scheduled)
+    keys["window"] = assign_by_time(keys, bounds, drawn(scheduled, bounds))
     built = keys[keys["window"].isin(BUILDING)]
     # All that builds a bundle has matured when the test window starts.
     assert (built["as_of"] + horizon <= bounds.test).all()
     assert not (keys["window"] == "test").any()
+    # What is built from is seen at ages, what is decided on as it is operated.
+    assert ((built["age"] == CALENDAR) == (built["window"] == "decision")).all()
     # A group is in one window only.
     assert (built.groupby("group_id")["window"].nunique() <= 1).all()
     # The windows follow each other in time.
@@ -112,8 +119,8 @@ def test_a_groups_window_depends_on_its_own_schedule_alone(project, random):
 
 
 def window_of(scheduled: pd.DataFrame, keys: pd.DataFrame) -> dict[tuple, str]:
-    assigned = assign_by_time(keys, BOUNDS, scheduled.sample(frac=1, random_state=0))
-    return dict(zip(zip(keys["group_id"], keys["as_of"], strict=True), assigned, strict=True))
+    assigned = assign_by_time(keys, BOUNDS, drawn(scheduled.sample(frac=1, random_state=0), BOUNDS))
+    return dict(zip(zip(keys["group_id"], keys["as_of"], keys["age"], strict=True), assigned, strict=True))
 
 
 def test_a_window_is_drawn_in_the_share_in_which_a_schedule_falls_into_it():
@@ -122,26 +129,43 @@ def test_a_window_is_drawn_in_the_share_in_which_a_schedule_falls_into_it():
     scheduled = pd.concat(
         [pd.DataFrame({"group_id": groups, "as_of": START + day * DAY}) for day in (1, 2, 3, 55)]
     )
-    keys = scheduled[scheduled["as_of"] == START + 55 * DAY].reset_index(drop=True)
-    share = (assign_by_time(keys, BOUNDS, scheduled) == "calibration").mean()
+    share = (drawn(scheduled, BOUNDS) == "calibration").mean()
     # Standard deviation of the share: sqrt(0.25 * 0.75 / 4000) = 0.007; four of them.
     assert share == pytest.approx(0.25, abs=0.028)
 
 
 def test_leads_of_a_group_that_came_later_follow_its_first_ones_window():
     scheduled = pd.DataFrame({"group_id": ["firm"], "as_of": on_days(1)})
-    keys = pd.DataFrame({"group_id": ["firm", "firm", "firm"], "as_of": on_days(1, 5, 55)})
-    assert assign_by_time(keys, BOUNDS, scheduled).tolist() == ["train", "train", ""]
+    keys = pd.DataFrame({"group_id": ["firm", "firm", "firm"], "as_of": on_days(1, 5, 55), "age": "1d"})
+    assert assign_by_time(keys, BOUNDS, drawn(scheduled, BOUNDS)).tolist() == ["train", "train", ""]
+
+
+def test_what_the_decision_windows_leads_had_reached_before_it_is_kept_apart():
+    scheduled = pd.DataFrame({"group_id": ["firm"], "as_of": on_days(75)})
+    keys = pd.DataFrame({"group_id": "firm", "as_of": on_days(66, 69, 75, 79, 81), "age": CALENDAR})
+    keys.loc[0, "age"] = "1d"
+    expected = ["", "before_decision", "decision", "decision", ""]
+    assert assign_by_time(keys, BOUNDS, drawn(scheduled, BOUNDS)).tolist() == expected
+
+
+def test_windows_at_an_origin_know_nothing_of_what_comes_later():
+    moments = on_days(*range(0, 300))
+    at = bounds_at(moments[moments <= START + 200 * DAY], 20 * DAY, START + 200 * DAY, START + 230 * DAY)
+    known_more = bounds_at(moments, 20 * DAY, START + 200 * DAY, START + 230 * DAY)
+    assert at == known_more
+    assert at.build_until == START + 180 * DAY
+    # Days 0 to 180 have matured: three fifths for training, a fifth each to calibrate and to decide.
+    assert (at.calibration, at.decision) == (START + 108 * DAY, START + 144 * DAY)
 
 
 def test_the_draw_never_changes_and_is_even():
     # Pinned: another number here would silently give every project other windows.
     assert draw(["lead a", "account 1"]).round(6).tolist() == [0.391446, 0.961703]
-    drawn = draw([f"lead {i}" for i in range(10_000)])
-    assert drawn.min() >= 0
-    assert drawn.max() < 1
+    many = draw([f"lead {i}" for i in range(10_000)])
+    assert many.min() >= 0
+    assert many.max() < 1
     # Ten bins of 1,000 expected; standard deviation sqrt(10000 * 0.1 * 0.9) = 30.
-    assert np.abs(np.histogram(drawn, bins=10, range=(0, 1))[0] - 1000).max() < 150
+    assert np.abs(np.histogram(many, bins=10, range=(0, 1))[0] - 1000).max() < 150
 
 
 def test_groups_without_times_are_drawn_in_fixed_shares():
