@@ -9,6 +9,8 @@ import pandas as pd
 from models.bundle import Bundle
 from models.crossings import Crossings
 from models.evaluation import by_age, evaluate, evaluation
+from models.learning import Learned
+from pipeline.config import Config
 
 MODELS = {"propense": "propensity", "logistic": "logistic", "base_rate": "base_rate", "rules": "rules"}
 
@@ -16,6 +18,15 @@ MODELS = {"propense": "propensity", "logistic": "logistic", "base_rate": "base_r
 def propensities(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Return the predictions of each model that there is, under the name used in ``train.json``."""
     return {name: rows[column] for name, column in MODELS.items() if rows[column].notna().all()}
+
+
+def evaluated(learned: Learned, config: Config, *, ship: bool) -> dict[str, Any]:
+    """Return what the test window shows; to `ship` there is none."""
+    if ship:
+        return {"test": None, "difference": None}
+    return evaluate_test(
+        learned.predictions, learned.bundle, config.decision.rules_mql_at, config.model.seed
+    )
 
 
 def evaluate_test(

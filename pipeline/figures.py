@@ -30,6 +30,7 @@ SPLITS = {
     "group": "test leads drawn at random, not a later time",
     "row": "last rows of the table, no times known",
     "random": "test rows drawn at random, not a later time",
+    "shipped": "decision window: no test window is left",
 }
 
 
@@ -45,7 +46,7 @@ def draw_all(
     contributions, features
         (n, p) of the test window, on the margin scale and as given to the model.
     split
-        How the windows were made; every figure says it.
+        How the windows were made, or "shipped"; every figure says it.
     """
     said = SPLITS[split]
     _save(reliability, folder / "reliability.png", test, said)

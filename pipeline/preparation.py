@@ -79,8 +79,10 @@ class Timeline:
     wins: pd.DataFrame
 
 
-def prepare(dataset: Dataset, *, ship: bool = False) -> Prepared:
+def prepare(dataset: Dataset, *, ship: bool = False, bounds: Bounds | None = None) -> Prepared:
     """Make the snapshots of all windows; to `ship`, with the windows moved up to now and no test.
+
+    With `bounds` the windows are those of another preparation, to be compared with it.
 
     Raises
     ------
@@ -93,7 +95,8 @@ def prepare(dataset: Dataset, *, ship: bool = False) -> Prepared:
     if dataset.config.split == "group":
         return _by_group(dataset, spans, ship)
     aged = _aged(dataset, spans)
-    bounds = bounds_of(dataset, aged.as_of.execute(), ship=ship)
+    if bounds is None:
+        bounds = bounds_of(dataset, aged.as_of.execute(), ship=ship)
     return placed(dataset, _timeline(dataset, spans, aged, bounds.test, bounds), bounds)
 
 

@@ -26,7 +26,7 @@ created_at = "created_at"
 # account = "account_id"       # leads of one account are never split between training and test
 # email = "email"              # only its domain is used
 # attributes = ["industry", "company_size", "job_title"]   # every other column if not given
-# ignore = ["contract_type"]   # filled in after the outcome: it would leak
+# ignore = ["contract_type"]   # filled in after the outcome: it would leak (the guard looks for such)
 # old_score = ["lead_score"]   # your earlier score: never a feature
 # separator = ";"
 # time_format = "%d/%m/%Y %H:%M"   # if times are not ISO 8601; or "epoch_ms"
@@ -89,11 +89,16 @@ horizon = "30d"                # a conversion counts within so long; `propense c
 
 # The first cutoff is in force; the others are shown beside it.
 [[cutoffs]]
-policy = "precision"           # at least this share of the MQLs should convert
+policy = "precision"           # at least this share of the MQLs converts, promised with this confidence
 at_least = 0.3
+confidence = 0.9
+# [[cutoffs]]
+# policy = "recall"            # at least this share of the wins were MQLs first
+# at_least = 0.6
 # [[cutoffs]]
 # policy = "capacity"          # as many new MQLs as sales can work
 # per_week = 40
+# at_least = 0.2               # and, if you like, at least this share of them converts
 # [[cutoffs]]
 # policy = "value"
 # contact_cost = 20
@@ -114,8 +119,27 @@ at_least = 0.3
 # email_class = "personal"
 
 # [decision]
-# rules_mql_at = 50
+# rules_mql_at = 50            # your threshold on these points
+# hysteresis = 0.2             # log-odds a lead may fall below its band's level before it loses the band
 # sales_ready_kinds = ["demo_requested", "quote_requested", "contact_requested"]
+
+# What is cleaned before anything is learned; every measure is on, counted and shown.
+# [hygiene]
+# duplicates = false           # leads of one person are merged into the earliest
+# tests = false                # test leads are left out
+# own_domains = ["my-company.com"]   # so are employees
+# bots = false                 # clicks that a machine made are removed
+# impossible = false           # and activities that cannot have happened
+# leave_out = ["disposable"]   # leads with such addresses: personal, student or disposable
+
+# The leak guard leaves out what was filled in after the outcome. If you know better, say why.
+# [[guard.overrule]]
+# name = "last_quote"
+# verdict = "keep"             # or "leave_out"
+# reason = "written by the web shop before anyone calls"
+
+# [backtest]
+# folds = 6
 
 # [destinations.crm]
 # type = "sqlite"
@@ -138,8 +162,8 @@ id = "lead_id"
 created_at = "created_at"
 account = "account_id"
 email = "email"
-attributes = ["industry", "company_size", "source"]
-ignore = ["contract_type"]     # filled in by sales after winning
+# contract_type is filled in by sales after winning: the leak guard finds that and leaves it out.
+attributes = ["industry", "company_size", "source", "contract_type"]
 old_score = ["lead_score"]
 
 [[activities]]

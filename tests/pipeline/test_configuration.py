@@ -226,7 +226,7 @@ def test_the_template_with_all_that_is_commented_out(tmp_path):
     uncommented = re.sub(r"(?m)^# (?=\[|[a-z_]+ = )", "", TEMPLATE)
     config = read_config(write_config(tmp_path, uncommented))
     assert config.leads.sensitive == {"age": "why training on it is justified"}
-    assert [c.policy for c in config.cutoffs] == ["precision", "capacity", "value"]
+    assert [c.policy for c in config.cutoffs] == ["precision", "recall", "capacity", "value"]
     assert len(config.rules) == 3
     assert config.entities
     assert config.history
