@@ -1,0 +1,1 @@
+"""The leak guard: which columns, kinds and tables know the outcome, and how one can tell."""
