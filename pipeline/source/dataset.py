@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ import ibis.expr.types as ir
 from features.errors import BundleError, listed
 from features.tables import Attribute, Tables
 from pipeline.config import Config
+from pipeline.hygiene.account import Cleaned
+from pipeline.hygiene.clean import clean
+from pipeline.hygiene.records import Records
 from pipeline.source.activities import SCHEMA, note_absent, note_strange_names, read_activities
 from pipeline.source.engine import Engine
 from pipeline.source.findings import Findings
@@ -24,7 +27,8 @@ class Dataset:
     """One project's data, read and brought to canonical form.
 
     `activities_all` has sales' activities too; `tables.activities` has what features may see.
-    `outcomes` is None for a flat table, `labels` is None for data with times.
+    `outcomes` is None for a flat table, `labels` is None for data with times. `hygiene` says what was
+    cleaned; `counts` are of the tables as they were read.
     """
 
     config: Config
@@ -38,6 +42,7 @@ class Dataset:
     observed_given: bool
     findings: Findings
     counts: dict[str, dict[str, Any]]
+    hygiene: Cleaned = field(default_factory=Cleaned)
 
     @property
     def unchecked(self) -> list[str]:
@@ -89,18 +94,22 @@ def load(
     observed = observed_until(
         reading, (leads, "created_at"), (activities, "occurred_at"), (outcomes, "closed_at")
     )
+    stages = read_stages(reading, leads)
+    read = Records(leads, activities, versions, outcomes=outcomes, stages=stages)
+    kept, cleaned = clean(reading, raw, read)
     return Dataset(
         config=config,
         engine=reading.engine,
-        tables=Tables(leads, _visible(config, activities), versions, attributes),
-        activities_all=activities,
-        outcomes=outcomes,
+        tables=Tables(kept.leads, _visible(config, kept.activities), kept.versions, attributes),
+        activities_all=kept.activities,
+        outcomes=kept.outcomes,
         labels=None,
-        stages=read_stages(reading, leads),
+        stages=kept.stages,
         observed_until=observed.until,
         observed_given=observed.given,
         findings=reading.findings,
         counts=reading.counts,
+        hygiene=cleaned,
     )
 
 
@@ -117,18 +126,20 @@ def _flat(reading: Reading, raw: Any, *, scoring: bool) -> Dataset:
     if not scoring:
         labels = read_label(reading, raw)
     nothing = reading.engine.connection.create_table("no activities", schema=SCHEMA, temp=True)
+    kept, cleaned = clean(reading, raw, Records(leads, nothing, labels=labels))
     return Dataset(
         config=config,
         engine=reading.engine,
-        tables=Tables(leads, nothing, (), own + joined),
+        tables=Tables(kept.leads, nothing, (), own + joined),
         activities_all=nothing,
         outcomes=None,
-        labels=labels,
+        labels=kept.labels,
         stages=None,
         observed_until=None,
         observed_given=False,
         findings=reading.findings,
         counts=reading.counts,
+        hygiene=cleaned,
     )
 
 
