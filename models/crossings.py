@@ -7,7 +7,7 @@ level are all in or all out, so a level is never finer than what the model tells
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,16 @@ from features.errors import ConfigurationError, DataError, listed
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-COLUMNS = ("lead_id", "margin", "propensity", "label")
+COLUMNS = ("lead_id", "propensity", "label")
 CONFIDENCE = 0.90
 # The name of the earlier snapshots of the decision window's leads. They build nothing: they only tell
 # which levels those leads had reached before it.
 BEFORE_DECISION = "before_decision"
 WEEK = pd.Timedelta(days=7)
+# Levels whose net value is at least this share of the best one's make up the flat range.
+FLAT_SHARE = 0.95
+# Points of the net value curve that are kept as evidence.
+CURVE_POINTS = 50
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class Crossings:
 
     All arrays are (k,), one entry for each distinct propensity, highest first.
 
-    levels, margins
-        The propensity, and the lowest margin seen at it.
+    levels
+        The propensity.
     mqls, caught
         Leads that cross, and those of them that convert within the horizon after crossing.
     backlog
@@ -46,10 +50,11 @@ class Crossings:
         Length of the window in weeks; None for data without times.
     share
         The share of all the company's leads that these are: below 1 where windows part leads by group.
+    records
+        One row for each snapshot that rises above all earlier ones of its lead; see `_records`.
     """
 
     levels: Floats
-    margins: Floats
     mqls: Counts
     caught: Counts
     backlog: Counts
@@ -57,6 +62,7 @@ class Crossings:
     won: int
     weeks: float | None
     share: float
+    records: pd.DataFrame = field(repr=False, compare=False)
 
     @classmethod
     def of(
@@ -73,7 +79,7 @@ class Crossings:
         Parameters
         ----------
         snapshots
-            The decision window: ``lead_id, as_of, margin, propensity, label``; optionally
+            The decision window: ``lead_id, as_of, propensity, label``; optionally
             ``created_at``, without which no lead is backlog. Without ``as_of`` the data has no times,
             and each lead one row.
         start, end
@@ -98,16 +104,12 @@ class Crossings:
         if not 0.0 < share <= 1.0:
             raise ConfigurationError(f"The leads are a share of {share} of all.", allowed="above 0, up to 1")
         window = _window(table["as_of"], start, end) if "as_of" in table else None
-        levels, place = np.unique(table["propensity"], return_inverse=True)
-        margins = np.full(len(levels), np.inf)
-        np.minimum.at(margins, place, table["margin"])
+        levels = np.unique(table["propensity"])[::-1]
         records = _records(table, None if window is None else window[0], earlier)
         old = records.assign(upto=np.minimum(records["upto"], records["known"]))
         old = old[old["upto"] > old["before"]]
-        levels = levels[::-1]
         return cls(
             levels=levels,
-            margins=margins[::-1],
             mqls=_crossing(records, np.ones(len(records)), levels),
             caught=_crossing(records, records["label"], levels),
             backlog=_crossing(old, np.ones(len(old)), levels),
@@ -115,6 +117,7 @@ class Crossings:
             won=int(table.groupby("lead_id")["label"].max().sum()),
             weeks=None if window is None else (window[1] - window[0]) / WEEK,
             share=share,
+            records=records,
         )
 
     def new_per_week(self) -> Floats:
@@ -148,10 +151,37 @@ class Crossings:
             "weeks": self.weeks,
         }
 
-    def margin_at(self, level: float) -> float | None:
-        """Return the lowest margin seen at or above a level, None if no lead got there."""
-        reached = self.margins[self.levels >= level]
-        return float(reached.min()) if len(reached) else None
+    def weekly(self, level: float) -> Counts:
+        """Return (w,) the new MQLs at a level in each whole week of the window, of the leads counted here."""
+        whole = int(self.weeks or 0)
+        of = self.records
+        new = of[(of["before"] < level) & (of["upto"] >= level) & (of["known"] < level)]
+        weeks = new["week"].to_numpy(np.int64)
+        return np.bincount(weeks[(weeks >= 0) & (weeks < whole)], minlength=whole)
+
+
+def net_value(crossings: Crossings, level: float, cost: float, worth: float) -> dict[str, Any]:
+    """Return the net value (worth x conversions - cost x MQLs) at a level, the best, and how flat it is."""
+    net = worth * crossings.caught - cost * crossings.mqls
+    best = int(np.argmax(net))
+    flat = None
+    if net[best] > 0:
+        out = np.flatnonzero(net < FLAT_SHARE * net[best])
+        above, below = out[out < best], out[out > best]
+        first = above[-1] + 1 if len(above) else 0
+        last = below[0] - 1 if len(below) else len(net) - 1
+        flat = {"low": float(crossings.levels[last]), "high": float(crossings.levels[first])}
+    kept = np.unique(np.linspace(0, len(net) - 1, CURVE_POINTS).round().astype(int))
+    here = crossings.at(level)
+    return {
+        "at_level": float(worth * here["conversions_caught"] - cost * here["mqls"]),
+        "best": {"level": float(crossings.levels[best]), "value": float(net[best])},
+        "flat": flat,
+        "curve": [
+            {"level": float(crossings.levels[i]), "mqls": int(crossings.mqls[i]), "value": float(net[i])}
+            for i in kept
+        ],
+    }
 
 
 def proportion(successes: int, trials: int, confidence: float = CONFIDENCE) -> dict[str, float | None]:
@@ -172,7 +202,8 @@ def _records(table: pd.DataFrame, start: pd.Timestamp | None, earlier: pd.DataFr
 
     A record is the lead's first crossing of every level above `before` up to and including `upto`; of
     these, the levels up to and including `known` had been reached before the window. Without `earlier`
-    snapshots that is taken of every lead created before the window, at its first snapshot.
+    snapshots that is taken of every lead created before the window, at its first snapshot. ``week``
+    counts from the start of the window.
     """
     lead = table["lead_id"]
     upto = table["propensity"]
@@ -184,7 +215,8 @@ def _records(table: pd.DataFrame, start: pd.Timestamp | None, earlier: pd.DataFr
         known = lead.map(earlier.groupby("lead_id")["propensity"].max()).fillna(-np.inf)
     elif "created_at" in table and start is not None:
         known = known.where(~(first & (table["created_at"] < start)), np.inf)
-    columns = {"before": before, "upto": upto, "label": table["label"], "known": known}
+    week = 0 if start is None else (table["as_of"] - start) // WEEK
+    columns = {"before": before, "upto": upto, "label": table["label"], "known": known, "week": week}
     return pd.DataFrame(columns)[upto > before]
 
 
@@ -219,7 +251,7 @@ def _checked(snapshots: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise DataError(f"The decision window lacks {listed(missing)}.", allowed=listed([*COLUMNS, "as_of"]))
     key = [name for name in ("lead_id", "as_of") if name in snapshots]
-    table = snapshots[[*key, "margin", "propensity", "label"]]
+    table = snapshots[[*key, "propensity", "label"]]
     empty = int(table.isna().any(axis=1).sum())
     if not len(table) or empty or not table["label"].isin((0, 1)).all():
         raise DataError(

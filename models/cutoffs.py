@@ -1,12 +1,13 @@
-"""The cutoff: from which propensity on a lead is an MQL, chosen on the decision window, with evidence.
+"""The cutoff: from which propensity on a lead is an MQL, chosen on the decision window, with a promise.
 
-The estimates are what was seen in the decision window, of leads at their first crossing. They are no
-promise (`promise` stays None): the level was chosen on the same leads.
+A promise comes from tests whose candidates no label of the window had a say in (`models.certificates`),
+on first crossings replayed group by group (`models.replay`). Where the policy itself fixes the level
+without labels, the promise is the one exact bound there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,23 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from features.errors import BundleError, ConfigurationError, listed, nearest
-from models.crossings import Crossings, Floats
+from models.certificates import FURTHEST, LEAST_UNITS, Candidate, Tested, in_sequence, start
+from models.crossings import net_value, proportion
+from models.decision_window import DecisionWindow
+from models.promises import bound, leads_needed, next_hundred, percent, promise
+from models.queue import queue
 
-# Fewer MQLs than this say nothing about a precision: one win in one lead is not "100 %".
-LEAST_MQLS = 10
-# Levels whose net value is at least this share of the best one's make up the flat range.
-FLAT_SHARE = 0.95
-# Points of the net value curve that are kept as evidence.
-CURVE_POINTS = 50
+CONFIDENCE = 0.90
 
 
 @dataclass(frozen=True)
 class Cutoff:
     """The level from which a lead is an MQL, and how it came about.
 
-    `level` is a propensity and decides; `margin` is the lowest margin seen at it. Both are None where
-    the policy could not be met: ``evidence["met"]`` is then False, ``evidence["why"]`` says why and
-    ``evidence["best"]`` what comes nearest.
+    `level` is a propensity and decides; `margin` is the lowest margin that has it, so that both select the
+    same leads. Both are None where the policy could not be met: ``evidence["met"]`` is then False,
+    ``evidence["best"]`` what comes nearest. `promise` is what `models.promises.promise` returns, or None:
+    ``evidence["why"]`` then says why, and ``evidence["best_promise"]`` what could be promised instead.
     """
 
     policy: str
@@ -64,23 +65,95 @@ class Cutoff:
         )
 
 
-def capacity(crossings: Crossings, *, per_week: float) -> Cutoff:
+def precision(
+    window: DecisionWindow, *, at_least: float, confidence: float = CONFIDENCE, fall_back: bool = False
+) -> Cutoff:
+    """Choose the loosest cutoff of which it is certain enough that this share of MQLs converts.
+
+    With `fall_back`, where none can be certified, the level at which the propensity itself is the share
+    asked for, without a promise: for those who asked for nothing and want a start.
+    """
+    parameters = _asked(at_least, confidence)
+    found = _certified("precision", window, window.candidates, parameters)
+    if found.level is not None or not fall_back:
+        return found
+    kept = {key: found.evidence[key] for key in ("why", "best_promise", "leads_needed", "tests")}
+    return _met("precision", window, window.at(at_least), parameters, **kept)
+
+
+def recall(window: DecisionWindow, *, at_least: float, confidence: float = CONFIDENCE) -> Cutoff:
+    """Choose the strictest cutoff of which it is certain enough that this share of wins crossed before.
+
+    The wins are all those in the window, also of leads that won before they were first scored.
+    """
+    parameters = _asked(at_least, confidence)
+    trials = [window.recall_of(candidate) for candidate in reversed(window.candidates)]
+    if not trials or trials[0].units < LEAST_UNITS:
+        wins = trials[0].units if trials else 0
+        why = f"The window has {wins} wins, fewer than the {LEAST_UNITS} needed to judge by."
+        return _unmet("recall", window, None, why, parameters)
+    tested = in_sequence(trials, at_least, confidence)
+    kept = [test.trial for test in tested if test.kept]
+    evidence = {"tests": [test.to_dict() for test in tested], "all_wins": window.replay.all_wins}
+    if kept:
+        promised = promise("recall", at_least, confidence, kept[-1], **window.said)
+        return _met("recall", window, kept[-1].candidate, parameters, promise=promised, **evidence)
+    loosest = trials[0]
+    best = bound(loosest, confidence, what="recall", **window.said)
+    why = (
+        f"No cutoff can promise {percent(at_least)} of wins with {percent(confidence)} confidence: even at "
+        f"the loosest, {loosest.successes} of {loosest.units} had been MQLs before they won."
+    )
+    needed = leads_needed(loosest, at_least, confidence, window.crossings.leads, "win")
+    return _unmet(
+        "recall",
+        window,
+        loosest.candidate,
+        why,
+        parameters,
+        best_promise=best,
+        leads_needed=needed,
+        **evidence,
+    )
+
+
+def capacity(
+    window: DecisionWindow,
+    *,
+    per_week: float,
+    at_least: float | None = None,
+    confidence: float = CONFIDENCE,
+) -> Cutoff:
     """Choose the lowest level down to which new MQLs average at most `per_week` a week.
 
-    The first night's backlog does not count: it is worked off once.
+    The first night's backlog does not count: it is worked off once. With `at_least` the cutoff must
+    also be certified to have this precision, and is the loosest that is both. The level is fixed by
+    counts alone, so without `at_least` the promise is the bound at it.
     """
     _positive("per_week", per_week)
-    parameters = {"per_week": per_week}
+    crossings = window.crossings
     new = crossings.new_per_week()
+    parameters = {"per_week": per_week, "confidence": confidence}
+    if at_least is not None:
+        parameters = {"per_week": per_week, **_asked(at_least, confidence)}
     # Not monotone: at a lower level a lead that was new may be backlog. Stop at the first that is too low.
     fitting = int(np.argmax(np.r_[new > per_week, True]))
     if not fitting:
         why = f"Even the highest level makes {new[0]:.1f} new MQLs a week: its leads are tied."
-        return _unmet("capacity", crossings, 0, why, parameters)
-    return _met("capacity", crossings, float(crossings.levels[fitting - 1]), parameters)
+        return _unmet("capacity", window, window.at(float(crossings.levels[0])), why, parameters)
+    lowest = window.at(float(crossings.levels[fitting - 1]))
+    if at_least is None:
+        found = _fixed("capacity", window, lowest, parameters)
+    else:
+        stricter = [c for c in window.candidates if c.level > lowest.level]
+        found = _certified("capacity", window, [*stricter, lowest], parameters)
+    if found.level is not None:
+        weekly, arrivals = crossings.weekly(found.level), found.evidence["mqls_per_week"]
+        found.evidence["queue"] = queue(weekly, crossings.share, arrivals, per_week)
+    return found
 
 
-def value(crossings: Crossings, *, cost: float, value: float) -> Cutoff:
+def value(window: DecisionWindow, *, cost: float, value: float, confidence: float = CONFIDENCE) -> Cutoff:
     """Choose the level at which a contact pays for itself: propensity = cost / value.
 
     Parameters
@@ -94,113 +167,161 @@ def value(crossings: Crossings, *, cost: float, value: float) -> Cutoff:
     """
     _positive("cost", cost)
     _positive("value", value)
-    parameters = {"cost": cost, "value": value}
+    parameters = {"cost": cost, "value": value, "confidence": confidence}
     if cost >= value:
         why = f"A contact costs {cost:g} and a won lead is worth {value:g}: nobody pays for it."
-        return _unmet("value", crossings, None, why, parameters)
-    level = cost / value
-    found = _met("value", crossings, level, parameters)
-    found.evidence["net_value"] = _net_value(crossings, level, cost, value)
+        return _unmet("value", window, None, why, parameters)
+    found = _fixed("value", window, window.at(cost / value), parameters)
+    found.evidence["net_value"] = net_value(window.crossings, cost / value, cost, value)
     return found
 
 
-def precision(crossings: Crossings, *, at_least: float, least_mqls: int = LEAST_MQLS) -> Cutoff:
-    """Choose the lowest level at which at least this share of the MQLs converted.
-
-    Levels with fewer than `least_mqls` MQLs are not considered.
-    """
-    if not 0.0 < at_least <= 1.0:
-        raise ConfigurationError(f"A precision of {at_least}.", allowed="a share above 0, up to 1")
-    parameters = {"at_least": at_least, "least_mqls": least_mqls}
-    enough = crossings.mqls >= max(least_mqls, 1)
-    reached = np.where(enough, crossings.caught / np.maximum(crossings.mqls, 1), -1.0)
-    fitting = np.flatnonzero(reached >= at_least)
-    if len(fitting):
-        return _met("precision", crossings, float(crossings.levels[fitting[-1]]), parameters)
-    if not enough.any():
-        why = f"The window has {crossings.leads} leads, fewer than the {least_mqls} MQLs needed to judge by."
-        return _unmet("precision", crossings, None, why, parameters)
-    best = int(np.flatnonzero(reached == reached.max())[-1])
-    why = f"No level with at least {least_mqls} MQLs reached {at_least:.1%}; the best is {reached[best]:.1%}."
-    return _unmet("precision", crossings, best, why, parameters)
-
-
-def manual(
-    crossings: Crossings,
-    *,
-    propensity: float | None = None,
-    margin: float | None = None,
-    calibrate: Callable[[Floats], Floats] | None = None,
-) -> Cutoff:
-    """Take the level given: a propensity, or a margin, which `calibrate` turns into a propensity."""
-    if (propensity is None) == (margin is None) or (margin is not None and calibrate is None):
-        raise ConfigurationError(
-            "A manual cutoff needs one level.", allowed="a propensity, or a margin with the calibrator"
-        )
-    if margin is not None and calibrate is not None:
-        level = float(calibrate(np.array([margin], dtype=float))[0])
-        return _met("manual", crossings, level, {"margin": margin})
-    if propensity is None or not 0.0 <= propensity <= 1.0:
+def manual(window: DecisionWindow, *, propensity: float, confidence: float = CONFIDENCE) -> Cutoff:
+    """Take the level given; its promise is the bound at it."""
+    if not 0.0 <= propensity <= 1.0:
         raise ConfigurationError(f"A manual cutoff of {propensity}.", allowed="a propensity from 0 to 1")
-    return _met("manual", crossings, float(propensity), {"propensity": propensity})
+    parameters = {"propensity": propensity, "confidence": confidence}
+    return _fixed("manual", window, window.at(float(propensity)), parameters)
 
 
 POLICIES: dict[str, Callable[..., Cutoff]] = {
+    "precision": precision,
+    "recall": recall,
     "capacity": capacity,
     "value": value,
-    "precision": precision,
     "manual": manual,
 }
 
 
-def choose_cutoff(policy: str, crossings: Crossings, **parameters: Any) -> Cutoff:
+def choose_cutoff(policy: str, window: DecisionWindow, **parameters: Any) -> Cutoff:
     """Choose a cutoff by the name of its policy. Raises `ConfigurationError` for an unknown one."""
     if policy not in POLICIES:
         raise ConfigurationError(
             f"Unknown cutoff policy {policy!r}.", allowed=listed(POLICIES), todo=nearest(policy, POLICIES)
         )
-    return POLICIES[policy](crossings, **parameters)
+    confidence = parameters.get("confidence", CONFIDENCE)
+    if not 0.5 <= confidence < 1.0:
+        raise ConfigurationError(f"A confidence of {confidence}.", allowed="0.5 or more, below 1")
+    return POLICIES[policy](window, **parameters)
 
 
-def _met(policy: str, crossings: Crossings, level: float, parameters: dict[str, Any]) -> Cutoff:
-    evidence = {"met": True, **crossings.at(level), "parameters": parameters}
-    return Cutoff(policy, level, crossings.margin_at(level), evidence=evidence)
+def _certified(
+    policy: str, window: DecisionWindow, among: Sequence[Candidate], parameters: dict[str, Any]
+) -> Cutoff:
+    """Choose the loosest certified candidate; what is refused says what could be promised instead."""
+    at_least, confidence = parameters["at_least"], parameters["confidence"]
+    first = start(window.replay, among)
+    if first is None:
+        groups = f"{window.replay.units} {window.replay.unit}s"
+        why = f"Of {groups} fewer than {LEAST_UNITS} cross any cutoff: too few to judge by."
+        return _unmet(policy, window, None, why, parameters)
+    tested = in_sequence([window.precision_of(c) for c in among[first:]], at_least, confidence)
+    tests = [test.to_dict() for test in tested]
+    kept = [test.trial for test in tested if test.kept]
+    if kept:
+        promised = promise("precision", at_least, confidence, kept[-1], **window.said)
+        return _met(policy, window, kept[-1].candidate, parameters, promise=promised, tests=tests)
+    # The bound at the first candidate tested: since the test there failed, it lies below what was asked,
+    # and both statements together are wrong no more often than either.
+    trial = tested[0].trial
+    best = bound(trial, confidence, **window.said)
+    needed = leads_needed(trial, at_least, confidence, window.crossings.leads, window.replay.unit)
+    return _unmet(
+        policy, window, trial.candidate, _refusal(policy, tested[0], parameters, window, best), parameters,
+        best_promise=best, leads_needed=needed, tests=tests,
+    )  # fmt: skip
+
+
+def _refusal(
+    policy: str,
+    failed: Tested,
+    parameters: dict[str, Any],
+    window: DecisionWindow,
+    best: dict[str, Any] | None,
+) -> str:
+    trial, unit = failed.trial, window.replay.unit
+    within = f" with at most {parameters['per_week']:g} new MQLs a week" if policy == "capacity" else ""
+    can = (
+        f"the best that can be promised is {percent(best['at_least'])}" if best else "nothing can be promised"
+    )
+    return (
+        f"No cutoff{within} can promise {percent(parameters['at_least'])} with "
+        f"{percent(parameters['confidence'])} confidence: where the most was to be expected, "
+        f"{trial.successes} of {trial.units} {unit}s converted; {can}."
+    )
+
+
+def _fixed(policy: str, window: DecisionWindow, candidate: Candidate, parameters: dict[str, Any]) -> Cutoff:
+    """Return a cutoff whose level the policy fixed without labels, with the bound there as its promise."""
+    trial = window.precision_of(candidate)
+    promised = bound(trial, parameters["confidence"], **window.said)
+    why = {}
+    if promised is None:
+        why = {
+            "why": f"Nothing can be promised at this level: {trial.successes} of {trial.units} "
+            f"{window.replay.unit}s converted after crossing it first in the decision window."
+        }
+    return _met(policy, window, candidate, parameters, promise=promised, **why)
+
+
+def _met(
+    policy: str,
+    window: DecisionWindow,
+    candidate: Candidate,
+    parameters: dict[str, Any],
+    promise: dict[str, Any] | None = None,
+    **more: Any,
+) -> Cutoff:
+    trial = window.precision_of(candidate)
+    evidence = {
+        "met": True,
+        **window.crossings.at(candidate.level),
+        "first_crossings": {
+            "unit": window.replay.unit,
+            "units": trial.units,
+            "converted": trial.successes,
+            **proportion(trial.successes, trial.units),
+        },
+        "next_hundred": next_hundred(trial.units, trial.successes),
+        "parameters": parameters,
+        **more,
+    }
+    return Cutoff(policy, candidate.level, _margin(candidate), promise, evidence)
 
 
 def _unmet(
-    policy: str, crossings: Crossings, best: int | None, why: str, parameters: dict[str, Any]
+    policy: str,
+    window: DecisionWindow,
+    best: Candidate | None,
+    why: str,
+    parameters: dict[str, Any],
+    **more: Any,
 ) -> Cutoff:
-    """Return a cutoff without a level; `best` is the place of the level that came nearest."""
-    nearest_level = None
+    """Return a cutoff without a level; `best` is the candidate that came nearest."""
+    near = None
     if best is not None:
-        level = float(crossings.levels[best])
-        nearest_level = {"level": level, "margin": crossings.margin_at(level), **crossings.at(level)}
-    nobody = crossings.at(np.inf)
-    evidence = {"met": False, "why": why, "best": nearest_level, **nobody, "parameters": parameters}
+        near = {"level": best.level, "margin": _margin(best), **window.crossings.at(best.level)}
+    evidence = {
+        "met": False,
+        "why": why,
+        "best": near,
+        **window.crossings.at(np.inf),
+        "next_hundred": None,
+        "parameters": parameters,
+        **{"best_promise": None, "leads_needed": None, "tests": [], **more},
+    }
     return Cutoff(policy, None, evidence=evidence)
 
 
-def _net_value(crossings: Crossings, level: float, cost: float, worth: float) -> dict[str, Any]:
-    net = worth * crossings.caught - cost * crossings.mqls
-    best = int(np.argmax(net))
-    flat = None
-    if net[best] > 0:
-        out = np.flatnonzero(net < FLAT_SHARE * net[best])
-        above, below = out[out < best], out[out > best]
-        first = above[-1] + 1 if len(above) else 0
-        last = below[0] - 1 if len(below) else len(net) - 1
-        flat = {"low": float(crossings.levels[last]), "high": float(crossings.levels[first])}
-    kept = np.unique(np.linspace(0, len(net) - 1, CURVE_POINTS).round().astype(int))
-    here = crossings.at(level)
-    return {
-        "at_level": float(worth * here["conversions_caught"] - cost * here["mqls"]),
-        "best": {"level": float(crossings.levels[best]), "value": float(net[best])},
-        "flat": flat,
-        "curve": [
-            {"level": float(crossings.levels[i]), "mqls": int(crossings.mqls[i]), "value": float(net[i])}
-            for i in kept
-        ],
-    }
+def _margin(candidate: Candidate) -> float | None:
+    """Return the margin, None where no lead can reach the level."""
+    return candidate.margin if candidate.margin < FURTHEST else None
+
+
+def _asked(at_least: float, confidence: float) -> dict[str, Any]:
+    if not 0.0 < at_least < 1.0:
+        raise ConfigurationError(f"A share of {at_least}.", allowed="above 0, below 1", where="at_least")
+    return {"at_least": at_least, "confidence": confidence}
 
 
 def _positive(name: str, number: float) -> None:

@@ -139,7 +139,9 @@ class PropensityInterval:
         mean = margins.mean(axis=1)
         propensity = np.asarray(self.calibrator_(mean), dtype=np.float64)
         error = self._error(margins, propensity)
-        half = norm.ppf(0.5 + self.level / 2) * np.sqrt(error + self._calibration(mean))
+        # Where the classes are perfectly apart next to nothing is known, and rounding may go below 0.
+        spread = np.maximum(error + self._calibration(mean), 0.0)
+        half = norm.ppf(0.5 + self.level / 2) * np.sqrt(spread)
         middle = _middle(propensity, error)
         # Rounding, and a propensity beyond NEVER_SURE, must not put it outside its own interval.
         return np.minimum(expit(middle - half), propensity), np.maximum(expit(middle + half), propensity)

@@ -7,7 +7,7 @@ scales, ``decision`` the cutoffs. The test windows are only ever predicted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,18 @@ from models.baselines import LogisticBaseline, PointsBaseline
 from models.bundle import Bundle
 from models.calibration import Chosen, choose
 from models.calibrators import NoCalibration
+from models.certificates import candidates
 from models.crossings import BEFORE_DECISION, Crossings
 from models.cutoffs import Cutoff, choose_cutoff
-from models.decision import Bands, default_nurture_level
+from models.decision import Bands, comings_and_goings, default_nurture_level
+from models.decision_window import DecisionWindow
+from models.drift import Drift, find_drift
 from models.estimator import LeadClassifier
 from models.grades import Grades, ScoreScale
 from models.interval import PropensityInterval
 from models.labels import Floats
 from models.reasons import shares
+from models.replay import Replay
 
 # Without a cutoff in the configuration: MQLs convert at least half as often again as the average lead.
 DEFAULT_LIFT = 1.5
@@ -68,6 +72,11 @@ class Examples:
         The share of all leads of the decision window's time that its snapshots stand for.
     decision_window
         Start and end of the decision window, or None without times.
+    wins
+        lead_id, group_id and won_at of all wins of the decision window's leads within it, also of those
+        never scored before; None: the wins that labels know.
+    hysteresis
+        How many log-odds below the level of its band a lead may fall before it loses the band.
     """
 
     features: pd.DataFrame
@@ -75,6 +84,8 @@ class Examples:
     points: pd.Series | None
     decision_share: float = 1.0
     decision_window: tuple[pd.Timestamp, pd.Timestamp] | None = None
+    wins: pd.DataFrame | None = None
+    hysteresis: float = 0.0
 
     @property
     def timed(self) -> bool:
@@ -95,12 +106,13 @@ class Learned:
     ``predictions`` has, for every snapshot outside of training: lead_id, as_of, part (its window),
     label, margin, propensity, logistic, base_rate, rules (NaN without points), group_id, age,
     opened_at, points, new_lead (whether no lead of its group was in a window before the test),
-    propensity_low, propensity_high.
+    propensity_low, propensity_high. ``drift``: whether the base rate moved while it was built.
     """
 
     bundle: Bundle
     calibration: Chosen
     predictions: pd.DataFrame
+    drift: Drift
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -119,10 +131,14 @@ def learn(examples: Examples, vocabulary: Vocabulary, about: dict[str, Any], cho
     margin = margins.mean(axis=1)
     chosen = _calibrate(examples, margin)
     propensity = pd.Series(chosen.calibrator.predict(margin), index=margin.index)
-    cutoffs = _cutoffs(examples, margin, propensity, choices)
     features, label, groups, calibration = examples.within("calibration")
     base_rate = float(label.mean())
+    drift = find_drift(examples.keys, propensity, ordered=about["split"] != "group")
+    window = _decision_window(examples, margin, chosen, about["horizon"])
+    cutoffs = [_withdrawn(cutoff, drift) for cutoff in _cutoffs(window, base_rate, choices)]
     nurture = default_nurture_level(base_rate) if choices.nurture is None else choices.nurture
+    bands = Bands(cutoffs[0], nurture, choices.sales_ready, examples.hysteresis)
+    cutoffs[0] = _with_hysteresis(bands, examples, margin, chosen)
     family_of = {feature.name: feature.family for feature in catalogue(vocabulary)}
     families = shares(classifier.contributions(features), family_of)
     interval = PropensityInterval().fit(
@@ -136,12 +152,12 @@ def learn(examples: Examples, vocabulary: Vocabulary, about: dict[str, Any], cho
         interval=interval,
         scale=ScoreScale.fit(margin.loc[calibration]),
         grades=Grades.fit(families["fit"], families["engagement"]),
-        bands=Bands(cutoffs[0], nurture, choices.sales_ready),
+        bands=replace(bands, mql=cutoffs[0]),
         cutoffs=tuple(cutoffs),
     )
     predictions = _predictions(examples, margin, propensity, base_rate)
     low, high = interval.predict(margins.loc[predictions.index].to_numpy())
-    return Learned(bundle, chosen, predictions.assign(propensity_low=low, propensity_high=high))
+    return Learned(bundle, chosen, predictions.assign(propensity_low=low, propensity_high=high), drift)
 
 
 def _classifier(examples: Examples, vocabulary: Vocabulary, choices: Choices) -> LeadClassifier:
@@ -166,31 +182,69 @@ def _calibrate(examples: Examples, margin: pd.Series) -> Chosen:
     return choose(margin.loc[index], label, groups, as_of)
 
 
-def _cutoffs(examples: Examples, margin: pd.Series, propensity: pd.Series, choices: Choices) -> list[Cutoff]:
-    _, label, _, index = examples.within("decision")
+def _cutoffs(window: DecisionWindow, base_rate: float, choices: Choices) -> list[Cutoff]:
+    """Choose the cutoffs that were asked for, or else the default."""
+    if choices.cutoffs:
+        return [choose_cutoff(policy, window, **parameters) for policy, parameters in choices.cutoffs]
+    # From the calibration window's rate, so that no label of the decision window sets what is tested there.
+    at_least = min(0.9, DEFAULT_LIFT * base_rate)
+    return [choose_cutoff("precision", window, at_least=at_least, fall_back=True)]
+
+
+def _decision_window(
+    examples: Examples, margin: pd.Series, chosen: Chosen, horizon: str | None
+) -> DecisionWindow:
+    """Return what the cutoffs are chosen from."""
+    start, end = examples.decision_window or (None, None)
+    table = _scored(examples, "decision", margin, chosen)
+    earlier = _scored(examples, BEFORE_DECISION, margin, chosen)
+    calibration = margin.loc[examples.within("calibration")[-1]]
+    return DecisionWindow(
+        crossings=Crossings.of(
+            table, start=start, end=end, share=examples.decision_share, earlier=earlier if start else None
+        ),
+        replay=Replay.of(table, earlier=earlier, wins=examples.wins),
+        candidates=candidates(calibration, chosen.calibrator.predict),
+        predict=chosen.calibrator.predict,
+        horizon=horizon,
+    )
+
+
+def _scored(examples: Examples, window: str, margin: pd.Series, chosen: Chosen) -> pd.DataFrame:
+    """Return a window's snapshots with what the model says of them."""
+    _, label, groups, index = examples.within(window)
     keys = examples.keys.loc[index]
     table = pd.DataFrame(
         {
             "lead_id": keys["lead_id"],
+            "group_id": groups,
             "margin": margin.loc[index],
-            "propensity": propensity.loc[index],
+            "propensity": chosen.calibrator.predict(margin.loc[index]),
             "label": label.astype(int),
         }
     )
-    if examples.timed:
-        table = table.assign(as_of=keys["as_of"], created_at=keys["opened_at"])
-    start, end = examples.decision_window or (None, None)
-    before = examples.keys.index[examples.keys["window"] == BEFORE_DECISION]
-    earlier = pd.DataFrame(
-        {"lead_id": examples.keys.loc[before, "lead_id"], "propensity": propensity.loc[before]}
-    )
-    crossings = Crossings.of(
-        table, start=start, end=end, share=examples.decision_share, earlier=earlier if start else None
-    )
-    policies = list(choices.cutoffs)
-    if not policies:
-        policies = [("precision", {"at_least": min(0.9, DEFAULT_LIFT * float(label.mean()))})]
-    return [choose_cutoff(policy, crossings, **parameters) for policy, parameters in policies]
+    return table.assign(as_of=keys["as_of"], created_at=keys["opened_at"]) if examples.timed else table
+
+
+def _withdrawn(cutoff: Cutoff, drift: Drift) -> Cutoff:
+    """Return the cutoff without a promise where the base rate moved, and say what was withdrawn."""
+    if not drift.moved or not (cutoff.promise or cutoff.evidence.get("best_promise")):
+        return cutoff
+    withdrawn = {"words": drift.words, "promise": cutoff.promise or cutoff.evidence["best_promise"]}
+    evidence = cutoff.evidence | {"withdrawn": withdrawn}
+    if "best_promise" in evidence:
+        evidence["best_promise"] = None
+    return replace(cutoff, promise=None, evidence=evidence)
+
+
+def _with_hysteresis(bands: Bands, examples: Examples, margin: pd.Series, chosen: Chosen) -> Cutoff:
+    """Return the cutoff in force with what the hysteresis does in the decision window, if it has times."""
+    cutoff = bands.mql
+    if cutoff.level is None or not examples.timed:
+        return cutoff
+    parts = [_scored(examples, window, margin, chosen) for window in (BEFORE_DECISION, "decision")]
+    spared = comings_and_goings(pd.concat(parts), bands)
+    return replace(cutoff, evidence=cutoff.evidence | {"hysteresis": spared})
 
 
 def _predictions(

@@ -13,6 +13,8 @@ from synthetic import examples, learned, log_odds
 from features.errors import ConfigurationError
 from models.learning import Examples, Learned
 
+VALUE = {"cost": 1.0, "value": 4.0}
+
 
 @pytest.fixture(scope="module")
 def given() -> Examples:
@@ -60,6 +62,61 @@ class TestWindows:
         for window in ("train", "stopping"):
             other = learned(relabelled(given, window))
             assert other.bundle.classifier.to_texts() != usual.bundle.classifier.to_texts()
+
+
+class TestPromises:
+    def test_the_decision_windows_labels_choose_no_candidate_and_no_level_that_counts_choose(
+        self, given: Examples
+    ) -> None:
+        policies = [("precision", {"at_least": 0.2}), ("capacity", {"per_week": 10.0}), ("value", VALUE)]
+        usual, other = (learned(e, cutoffs=policies).bundle for e in (given, relabelled(given, "decision")))
+        first, second = (bundle.cutoffs[0].evidence["tests"][0] for bundle in (usual, other))
+        assert (first["margin"], first["units"]) == (second["margin"], second["units"])
+        assert first["successes"] != second["successes"]
+        for place in (1, 2):
+            assert usual.cutoffs[place].level == other.cutoffs[place].level
+            assert usual.cutoffs[place].margin == other.cutoffs[place].margin
+
+    def test_margin_and_level_of_a_cutoff_select_the_same_leads(self, given: Examples) -> None:
+        policies = [("manual", {"propensity": 0.3}), ("capacity", {"per_week": 10.0})]
+        found = learned(given, cutoffs=policies)
+        for cutoff in found.bundle.cutoffs:
+            by_margin = found.predictions["margin"] >= cutoff.margin
+            assert by_margin.equals(found.predictions["propensity"] >= cutoff.level)
+
+    def test_wins_of_leads_never_scored_count_against_recall(self, given: Examples) -> None:
+        decision = given.keys[(given.keys["window"] == "decision") & (given.keys["label"] == 1)]
+        wins = decision[["lead_id", "group_id"]].drop_duplicates().assign(won_at=given.decision_window[1])
+        unseen = pd.DataFrame({"lead_id": [f"N{i}" for i in range(40)], "won_at": given.decision_window[1]})
+        policy = [("recall", {"at_least": 0.5})]
+        scored, all_wins = (
+            learned(replace(given, wins=table), cutoffs=policy).bundle.cutoffs[0]
+            for table in (wins, pd.concat([wins, unseen.assign(group_id=unseen["lead_id"])]))
+        )
+        assert scored.promise["tested_on"]["units"] == len(wins)
+        assert all_wins.evidence["tests"][0]["units"] == len(wins) + 40
+
+    def test_the_words_know_the_horizon(self, given: Examples) -> None:
+        promise = learned(given, cutoffs=[("manual", {"propensity": 0.2})]).bundle.cutoffs[0].promise
+        assert "convert within 30 days, with 90 % confidence" in promise["words"]
+
+    def test_where_the_rate_moves_every_promise_is_withdrawn_and_said_to_be(self, given: Examples) -> None:
+        later = given.keys["window"].isin(["calibration", "decision"])
+        rare = np.random.default_rng(0).random(len(given.keys)) < 0.8
+        label = given.keys["label"].where(later | ~rare, 0)
+        policies = [("manual", {"propensity": 0.3}), ("precision", {"at_least": 0.95})]
+        moved = learned(replace(given, keys=given.keys.assign(label=label)), cutoffs=policies)
+        assert moved.drift.moved
+        for cutoff in moved.bundle.cutoffs:
+            assert cutoff.promise is None
+            assert cutoff.evidence.get("best_promise") is None
+            assert "The base rate moved" in cutoff.evidence["withdrawn"]["words"]
+        assert moved.bundle.cutoffs[0].level == 0.3
+
+    def test_where_it_does_not_nothing_is(self, usual: Learned) -> None:
+        assert not usual.drift.moved
+        assert usual.bundle.cutoffs[0].promise is not None
+        assert "withdrawn" not in usual.bundle.cutoffs[0].evidence
 
 
 class TestPredictions:
@@ -126,9 +183,18 @@ class TestChoices:
 
     def test_without_any_mqls_shall_convert_half_as_often_again_as_the_average(self, given: Examples) -> None:
         cutoff = learned(given, cutoffs=()).bundle.cutoffs[0]
-        label = given.keys.loc[given.keys["window"] == "decision", "label"]
+        label = given.keys.loc[given.keys["window"] == "calibration", "label"]
         assert cutoff.policy == "precision"
         assert cutoff.evidence["parameters"]["at_least"] == pytest.approx(1.5 * label.mean())
+        # 49 % cannot be certified here; who asked for nothing gets the level all the same, and is told.
+        assert (cutoff.level, cutoff.promise) == (pytest.approx(1.5 * label.mean()), None)
+        assert "No cutoff can promise" in cutoff.evidence["why"]
+
+    def test_the_hysteresis_given_is_in_force_and_its_effect_is_counted(self, given: Examples) -> None:
+        bundle = learned(replace(given, hysteresis=0.2)).bundle
+        assert bundle.bands.hysteresis == 0.2
+        assert bundle.bands.mql == bundle.cutoffs[0]
+        assert bundle.cutoffs[0].evidence["hysteresis"]["log_odds"] == 0.2
 
     def test_a_capacity_needs_times(self) -> None:
         with pytest.raises(ConfigurationError, match="New MQLs a week"):
