@@ -88,6 +88,26 @@ def points(past: Past, rules: Sequence[Rule]) -> ir.Table:
     ConfigurationError
         A rule names an attribute that is not there, or compares text as a number or the reverse.
     """
+    counted = times(past, rules)
+    total: ir.FloatingValue = ibis.literal(0.0)
+    for place, rule in enumerate(rules):
+        total = total + counted[times_column(place)] * float(rule.points)
+    return counted.select(snapshot=counted.snapshot, points=total)
+
+
+def times_column(place: int) -> str:
+    """Return the column of `times` that holds the rule at this place of the list."""
+    return f"r{place}"
+
+
+def times(past: Past, rules: Sequence[Rule]) -> ir.Table:
+    """Return one row a snapshot: snapshot, and how many times each rule's points are given (float64).
+
+    Raises
+    ------
+    ConfigurationError
+        As `points` does.
+    """
     on_attributes = [rule for rule in rules if isinstance(rule, AttributeRule)]
     known = {attribute.name: attribute for attribute in past.declared}
     for condition in on_attributes:
@@ -97,16 +117,17 @@ def points(past: Past, rules: Sequence[Rule]) -> ir.Table:
     read = read_attributes(past, wanted.values(), email=email)
     counts = _counts(past.activities, rules)
     joined = read.left_join(counts, read.snapshot == counts.counted_snapshot)
-    total: ir.FloatingValue = ibis.literal(0.0)
-    for place, rule in enumerate(rules):
-        total = total + _times(rule, joined, f"r{place}").cast("float64") * float(rule.points)
-    return joined.select(snapshot=joined.snapshot, points=total)
+    given = {
+        times_column(place): _times(rule, joined, times_column(place)).cast("float64")
+        for place, rule in enumerate(rules)
+    }
+    return joined.select(snapshot=joined.snapshot, **given)
 
 
 def _counts(rows: ir.Table, rules: Sequence[Rule]) -> ir.Table:
     """Count the activities of every activity rule in one pass."""
     counts = {
-        f"r{place}": _meets(rule, rows).cast("int64").sum()
+        times_column(place): _meets(rule, rows).cast("int64").sum()
         for place, rule in enumerate(rules)
         if isinstance(rule, ActivityRule)
     }

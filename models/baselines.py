@@ -162,6 +162,36 @@ class PointsBaseline(BaseEstimator):
         return self.intercept_ + self.slope_ * (given - self.centre_) / self.scale_
 
 
+class RefittedPoints(BaseEstimator):
+    """The user's own rules with points as the data would give them: a logistic regression on the rules.
+
+    It stays a point table: the log-odds are a sum over the rules, each with one coefficient, whatever
+    its sign; nothing is transformed. A light L2 penalty keeps rules that rarely apply from extremes.
+    """
+
+    def fit(self, points: Floats, y: Sequence[int] | NDArray[Any]) -> RefittedPoints:
+        """Learn from `points` (n, rules) and `y` (n,); raises `UnsupportedData` for one class."""
+        known = both_classes(y)
+        given = np.asarray(points, dtype=np.float64)
+        spread = given.std(axis=0)
+        self.varying_ = np.flatnonzero(spread > 1e-9)  # a rule that never or always applies tells nothing
+        self.centre_, self.scale_ = given.mean(axis=0)[self.varying_], spread[self.varying_]
+        self.base_ = float(logit(known.mean()))
+        if len(self.varying_):
+            self.model_ = _logistic(self._design(given), known, np.ones(len(known)), 1.0)
+        return self
+
+    def margin(self, points: Floats) -> Floats:
+        """Return (n,) log-odds for `points` (n, rules)."""
+        given = np.asarray(points, dtype=np.float64)
+        if not len(self.varying_):
+            return np.full(len(given), self.base_)
+        return np.asarray(self.model_.decision_function(self._design(given)), dtype=np.float64)
+
+    def _design(self, given: Floats) -> Floats:
+        return (given[:, self.varying_] - self.centre_) / self.scale_
+
+
 def _median(column: Floats) -> float:
     known = column[np.isfinite(column)]
     return float(np.median(known)) if len(known) else 0.0

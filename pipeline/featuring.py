@@ -12,7 +12,7 @@ from ibis import _
 
 from features.compute import frame
 from features.past import Past
-from features.rules import ActivityRule, AttributeRule, EmailRule, Rule, points
+from features.rules import ActivityRule, AttributeRule, EmailRule, Rule, points, times, times_column
 from features.settings import FeatureSettings
 from features.vocabulary import Vocabulary, learn
 from pipeline.config import Config, RuleConfig, format_duration
@@ -41,6 +41,7 @@ def about(config: Config) -> dict[str, Any]:
         "split": config.split,
         "timezone": config.project.timezone,
         "end_at_handover": None if config.flat else config.snapshots.end_at_handover,
+        "hygiene": config.hygiene.model_dump(mode="json", exclude={"effects"}),
     }
 
 
@@ -72,6 +73,22 @@ def points_of(dataset: Dataset, snapshots: ir.Table, config: Config) -> pd.Serie
         return None
     found = points(past_of(dataset, snapshots, settings(config)), [_rule(r) for r in config.rules])
     return _by_snapshot(found)
+
+
+def points_by_rule(dataset: Dataset, snapshots: ir.Table, config: Config) -> pd.DataFrame | None:
+    """Return how many points each of the user's rules gives to each snapshot, or None without rules.
+
+    The index is snapshot; the columns are numbered in the order of the rules, whose names may repeat.
+    """
+    if not config.rules:
+        return None
+    rules = [_rule(r) for r in config.rules]
+    counted = times(past_of(dataset, snapshots, settings(config)), rules)
+    table = counted.order_by(_.snapshot).to_pandas().set_index("snapshot")
+    return pd.DataFrame(
+        {f"rule {place}": table[times_column(place)] * rule.points for place, rule in enumerate(rules)},
+        index=table.index,
+    )
 
 
 def asked_for_sales(dataset: Dataset, snapshots: ir.Table, kinds: Sequence[str]) -> pd.Series | None:

@@ -1,0 +1,1 @@
+"""The backtest: the procedure, not one model, judged at many moments of the past."""
