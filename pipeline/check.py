@@ -12,6 +12,8 @@ from ibis import _
 from features.errors import PropenseError
 from pipeline import snapshots as snap
 from pipeline.config import Config, format_duration
+from pipeline.guard.verdicts import Judgement
+from pipeline.guarding import guarded
 from pipeline.preparation import Prepared, at_moment, prepare
 from pipeline.source.dataset import Dataset, load
 from pipeline.windows import check_enough
@@ -33,6 +35,7 @@ class Checked:
     suggested_horizon: timedelta | None
     notes: list[str]
     prepared: Prepared | None
+    judgement: Judgement | None
     problem: PropenseError | None
 
 
@@ -41,10 +44,12 @@ def check(config: Config, now: datetime) -> Checked:
     dataset = load(config, now)
     days = _days_to_win(dataset)
     problem: PropenseError | None = None
-    prepared, notes = None, []
+    prepared, judgement, notes = None, None, []
     try:
         dataset.findings.raise_errors()
         prepared = prepare(dataset)
+        check_enough(prepared.summary)
+        _, prepared, judgement = guarded(dataset, prepared)
         check_enough(prepared.summary)
         notes = _notes(dataset)
     except PropenseError as error:
@@ -57,6 +62,7 @@ def check(config: Config, now: datetime) -> Checked:
         suggested_horizon=suggest_horizon(days, _span(dataset)),
         notes=notes,
         prepared=prepared,
+        judgement=judgement,
         problem=problem,
     )
 
@@ -162,6 +168,8 @@ def as_json(checked: Checked) -> dict[str, Any]:
         "days_to_win": checked.days_to_win,
         "suggested_horizon_days": checked.suggested_horizon.days if checked.suggested_horizon else None,
         "windows": checked.prepared.summary if checked.prepared else None,
+        "guard": checked.judgement.to_dict() if checked.judgement else None,
+        "hygiene": {"measures": checked.dataset.hygiene.to_dict()},
         "findings": checked.dataset.findings.as_records(),
         "notes": checked.notes,
         "problem": checked.problem.message if checked.problem else None,

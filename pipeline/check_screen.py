@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline.check import Checked
 from pipeline.terminal import console, table, windows_table
+from pipeline.trust_screens import show_guard, show_hygiene
 
 LEVEL_STYLES = {"error": "bold red", "left out": "yellow", "note": "dim"}
 
@@ -33,6 +34,9 @@ def show_check(checked: Checked) -> None:
     for note in checked.notes:
         out.print(f"• {escape(note)}")
     show_findings(out, checked)
+    show_hygiene(out, {"measures": dataset.hygiene.to_dict()})
+    if checked.judgement:
+        show_guard(out, checked.judgement.to_dict())
     if checked.prepared:
         out.print(windows_table(checked.prepared.summary, checked.prepared.split))
     if checked.problem:

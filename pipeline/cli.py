@@ -85,13 +85,9 @@ def check(config_file: Path, output: Path | None, as_json: bool) -> None:
     config = _config(config_file)
     checked = checking.check(config, _now())
     if as_json:
-        import json
-
-        from pipeline.files import finite
-
-        click.echo(json.dumps(finite(checking.as_json(checked)), indent=2, ensure_ascii=False))
+        _print_json(checking.as_json(checked))
     else:
-        from pipeline.terminal import show_check
+        from pipeline.check_screen import show_check
 
         show_check(checked)
     sys.exit(checking.exit_status(checked))
@@ -99,15 +95,36 @@ def check(config_file: Path, output: Path | None, as_json: bool) -> None:
 
 @main_group.command(short_help="learn, evaluate, register as champion")
 @_shared
-def train(config_file: Path, output: Path | None) -> None:
+@click.option(
+    "--ship", is_flag=True,
+    help="Train on everything up to now, with no test window left; the numbers are those of the backtest.",
+)  # fmt: skip
+def train(config_file: Path, output: Path | None, ship: bool) -> None:
     """Train on past leads, evaluate on the untouched test window, register as champion."""
     from pipeline.terminal import show_training
     from pipeline.train import train as run
 
     config = _config(config_file)
     folder = _folder(config, output)
-    trained = run(config, _now(), folder, _teller())
+    trained = run(config, _now(), folder, _teller(), ship=ship)
     show_training(trained.account, folder)
+
+
+@main_group.command(short_help="what the procedure would have done, fold by fold")
+@_shared
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(min=1), help="Folds at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
+def backtest(config_file: Path, output: Path | None, jobs: int, as_json: bool) -> None:
+    """Roll through the history: at each date train on what was known, and see what then happened."""
+    from pipeline.backtest.run import backtest as run
+    from pipeline.backtest.screen import show_backtest
+
+    config = _config(config_file)
+    account = run(config, _now(), _folder(config, output), _teller(), jobs=jobs)
+    if as_json:
+        _print_json(account)
+    else:
+        show_backtest(account)
 
 
 @main_group.command(short_help="score every open lead")
@@ -193,6 +210,14 @@ def _config(path: Path) -> Config:
     from pipeline.configuring import read_config
 
     return read_config(path)
+
+
+def _print_json(account: dict[str, Any]) -> None:
+    import json
+
+    from pipeline.files import finite
+
+    click.echo(json.dumps(finite(account), indent=2, ensure_ascii=False))
 
 
 def _folder(config: Config, output: Path | None) -> Path:

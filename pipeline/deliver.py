@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.errors import ConfigurationError, DataError, DeliveryError, listed, nearest
+from models.decision import BANDS, settle
 from pipeline.config import Config, Destination
+from pipeline.levels import Levels
 from pipeline.score import SCORES
 
 
@@ -46,10 +48,12 @@ def sync(config: Config, folder: Path, name: str) -> Delivered:
             f"[destinations.{name}] names no fields.",
             allowed="column of scores.parquet = column of the destination",
         )
-    return _to_sqlite(name, destination, config.root / destination.path, _rows(folder, destination))
+    scores, levels = _scores(folder, destination)
+    return _to_sqlite(name, destination, config.root / destination.path, scores, levels)
 
 
-def _rows(folder: Path, destination: Destination) -> pd.DataFrame:
+def _scores(folder: Path, destination: Destination) -> tuple[pd.DataFrame, Levels | None]:
+    """Return the newest scores, and the levels of the bands that they were decided by."""
     path = folder / "scores.parquet"
     if not path.exists():
         raise DataError("There are no scores yet.", where=str(path), todo="run `propense score` first")
@@ -58,8 +62,20 @@ def _rows(folder: Path, destination: Destination) -> pd.DataFrame:
         raise ConfigurationError(
             f"scores.parquet has no columns {listed(map(repr, unknown))}.", allowed=listed(SCORES.names, 20)
         )
-    table = pq.read_table(path).to_pandas()
-    return table[["lead_id", *destination.fields]].map(_plain)
+    table = pq.read_table(path)
+    return table.to_pandas(), Levels.read(table.schema.metadata or {})
+
+
+def _rows(
+    scores: pd.DataFrame, destination: Destination, levels: Levels | None, last: dict[str, str]
+) -> pd.DataFrame:
+    """Return what is to be written; a band that the lead had keeps it, as far as the hysteresis goes."""
+    if levels is not None and last:
+        had = scores["lead_id"].map(last)
+        scores = scores.assign(
+            band=settle(scores["propensity"], had.where(had.isin(BANDS), None), **asdict(levels))
+        )
+    return scores[["lead_id", *destination.fields]].map(_plain)
 
 
 def _plain(value: Any) -> Any:
@@ -72,7 +88,19 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _to_sqlite(name: str, destination: Destination, path: Path, rows: pd.DataFrame) -> Delivered:
+def _last_bands(connection: sqlite3.Connection, destination: Destination) -> dict[str, str]:
+    """Return the band last written for each lead, where the destination keeps it."""
+    column = destination.fields.get("band")
+    if column is None:
+        return {}
+    names = f"{_quoted(destination.key)}, {_quoted(column)}"
+    found = connection.execute(f"SELECT {names} FROM {_quoted(destination.table)}")
+    return {str(lead): str(band) for lead, band in found if lead is not None and band is not None}
+
+
+def _to_sqlite(
+    name: str, destination: Destination, path: Path, scores: pd.DataFrame, levels: Levels | None
+) -> Delivered:
     if not path.exists():
         raise DeliveryError(
             "The database is not there.", where=f"destination '{name}': {path}",
@@ -85,6 +113,10 @@ def _to_sqlite(name: str, destination: Destination, path: Path, rows: pd.DataFra
         update = f"UPDATE {_quoted(destination.table)} SET {sets} WHERE {_quoted(destination.key)} = ?"
         missing = []
         with connection:  # one transaction: all of them or none
+            connection.execute(
+                "BEGIN IMMEDIATE"
+            )  # between reading the last bands and writing, nobody else writes
+            rows = _rows(scores, destination, levels, _last_bands(connection, destination))
             for lead_id, *values in rows.itertuples(index=False):
                 if connection.execute(update, (*values, lead_id)).rowcount == 0:
                     missing.append(lead_id)
@@ -95,13 +127,13 @@ def _to_sqlite(name: str, destination: Destination, path: Path, rows: pd.DataFra
         ) from None  # fmt: skip
     finally:
         connection.close()
-    if missing and len(missing) == len(rows):
+    if missing and len(missing) == len(scores):
         raise DeliveryError(
-            f"None of the {len(rows):,} leads is in the table '{destination.table}'; nothing was written.",
+            f"None of the {len(scores):,} leads is in the table '{destination.table}'; nothing was written.",
             where=f"destination '{name}', key '{destination.key}', for example {missing[0]!r}",
             todo="correct `key`: the column that holds the same ids as the configured leads",
         )
-    return Delivered(name, len(rows) - len(missing), missing)
+    return Delivered(name, len(scores) - len(missing), missing)
 
 
 def _check_columns(connection: sqlite3.Connection, name: str, destination: Destination) -> None:

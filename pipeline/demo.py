@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.backtest.run import backtest
 from pipeline.configuring import read_config
 from pipeline.deliver import Delivered, sync
 from pipeline.score import Scored, score
@@ -16,7 +17,7 @@ from pipeline.train import Trained, train
 
 
 def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[str], None]) -> None:
-    """Simulate, train, score and write back; end with what was found and where it is.
+    """Simulate, backtest, train, score and write back; end with what was found and where it is.
 
     Raises
     ------
@@ -29,6 +30,7 @@ def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[s
     given = read_config(directory / "crm" / "propense.toml")
     config = given.model_copy(update={"root": (directory / "crm").resolve()})  # even with PROPENSE_DATA set
     end: datetime = summary.ended.replace(tzinfo=None)
+    backtest(config, end, folder, tell)
     trained: Trained = train(config, end, folder, tell)
     scored: Scored = score(config, end, end, folder, tell=tell)
     tell("writing the scores back into the CRM")

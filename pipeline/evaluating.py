@@ -10,6 +10,8 @@ from models.bundle import Bundle
 from models.crossings import Crossings
 from models.evaluation import by_age, evaluate, evaluation
 from models.learning import Learned
+from models.promises import counted, realised
+from models.replay import Replay
 from pipeline.config import Config
 
 MODELS = {"propense": "propensity", "logistic": "logistic", "base_rate": "base_rate", "rules": "rules"}
@@ -24,9 +26,7 @@ def evaluated(learned: Learned, config: Config, *, ship: bool) -> dict[str, Any]
     """Return what the test window shows; to `ship` there is none."""
     if ship:
         return {"test": None, "difference": None}
-    return evaluate_test(
-        learned.predictions, learned.bundle, config.decision.rules_mql_at, config.model.seed
-    )
+    return evaluate_test(learned.predictions, learned.bundle, config.decision.rules_mql_at, config.model.seed)
 
 
 def evaluate_test(
@@ -69,10 +69,13 @@ def evaluate_test(
 def cutoffs_account(predictions: pd.DataFrame, bundle: Bundle) -> list[dict[str, Any]]:
     """Return the cutoffs for ``train.json``; ``evidence.test`` is what each did in the test window.
 
-    Counted as in the decision window: a lead is an MQL once, at its first crossing.
+    Counted as in the decision window: a lead is an MQL once, at its first crossing. ``promise`` there
+    says whether what was promised held, on the groups whose first crossing was seen.
     """
     test = predictions[predictions["part"] == "test"]
-    table = test[["lead_id", "margin", "propensity", "label"]]
+    if test.empty:
+        return [cutoff.to_dict() for cutoff in bundle.cutoffs]
+    table = test[["lead_id", "group_id", "margin", "propensity", "label"]]
     if test["as_of"].notna().all():
         table = table.assign(as_of=test["as_of"], created_at=test["opened_at"])
     crossings = Crossings.of(table)
@@ -80,9 +83,28 @@ def cutoffs_account(predictions: pd.DataFrame, bundle: Bundle) -> list[dict[str,
     for cutoff in bundle.cutoffs:
         account = cutoff.to_dict()
         if cutoff.level is not None:
-            account["evidence"] = {**account["evidence"], "test": crossings.at(cutoff.level)}
+            seen = crossings.at(cutoff.level)
+            if cutoff.promise is not None:
+                seen["promise"] = _kept(cutoff.promise, table)
+            account["evidence"] = {**account["evidence"], "test": seen}
         found.append(account)
     return found
+
+
+def _kept(promise: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+    """Return promised beside realised in the test window.
+
+    A lead from before the window that is above the level on its first date crossed nobody knows when:
+    its group says nothing about first crossings.
+    """
+    if "as_of" in table and promise["what"] == "precision":
+        start = table["as_of"].min()
+        first = table.sort_values("as_of").drop_duplicates("lead_id")
+        unseen = (first["margin"] >= promise["margin"]) & (first["created_at"] < start)
+        table = table[~table["group_id"].isin(first.loc[unseen, "group_id"])]
+    if table.empty:
+        return realised(promise, 0, 0)
+    return realised(promise, *counted(promise, Replay.of(table)))
 
 
 def _selected(test: pd.DataFrame, bundle: Bundle, rules_mql_at: float | None) -> dict[str, pd.Series]:
@@ -96,7 +118,7 @@ def _selected(test: pd.DataFrame, bundle: Bundle, rules_mql_at: float | None) ->
 def flat_metrics(found: dict[str, Any]) -> dict[str, float]:
     """Return the values of the test window as MLflow metrics: ``test_auc``, ``test_auc_logistic``, ..."""
     metrics = {}
-    for metric, models in found["test"].items():
+    for metric, models in (found["test"] or {}).items():
         for name, interval in models.items():
             suffix = "" if name == "propense" else f"_{name}"
             if interval["value"] is not None:

@@ -9,8 +9,9 @@ import pandas as pd
 from ibis import _
 
 from pipeline.config import Config
+from pipeline.guard.replay import replay_lead
 from pipeline.score import Scored, champion_of, one_lead, score_with
-from pipeline.terminal import show_lead
+from pipeline.terminal import show_lead, show_replay
 
 LAST = 10
 
@@ -37,6 +38,13 @@ def explain(
     bundle = champion.bundle
     history = last_activities(scored, lead_id, as_of)
     show_lead(lead, history, bundle.classifier.base_value_, bundle.about["split"])
+    if not config.flat:
+        show_replay(replay_lead(scored.dataset, bundle, lead_id, scoring_dates(config, as_of)))
+
+
+def scoring_dates(config: Config, as_of: datetime) -> list[datetime]:
+    """Return the last dates of the scoring calendar that ends at `as_of`."""
+    return [as_of - place * config.snapshots.scoring_every for place in reversed(range(LAST))]
 
 
 def last_activities(scored: Scored, lead_id: str, as_of: datetime) -> pd.DataFrame:

@@ -11,11 +11,21 @@ from pipeline.config import Config, CutoffConfig
 from pipeline.preparation import Prepared
 
 
-def examples_of(prepared: Prepared, features: pd.DataFrame, points: pd.Series | None) -> Examples:
+def examples_of(
+    prepared: Prepared, features: pd.DataFrame, points: pd.Series | None, config: Config
+) -> Examples:
     """Return what `models.learning.learn` learns from."""
     bounds = prepared.bounds
     window = (bounds.decision, bounds.build_until) if bounds else None
-    return Examples(features, prepared.keys, points, prepared.decision_share, window)
+    return Examples(
+        features,
+        prepared.keys,
+        points,
+        prepared.decision_share,
+        window,
+        prepared.wins,
+        config.decision.hysteresis,
+    )
 
 
 def choices(config: Config) -> Choices:
@@ -31,10 +41,10 @@ def choices(config: Config) -> Choices:
 
 def _policy(cutoff: CutoffConfig) -> tuple[str, dict[str, Any]]:
     parameters = {
-        "capacity": {"per_week": cutoff.per_week},
+        "capacity": {"per_week": cutoff.per_week, "at_least": cutoff.at_least},
         "value": {"cost": cutoff.contact_cost, "value": cutoff.won_value},
         "precision": {"at_least": cutoff.at_least},
         "recall": {"at_least": cutoff.at_least},
         "manual": {"propensity": cutoff.level},
     }[cutoff.policy]
-    return cutoff.policy, parameters
+    return cutoff.policy, {**parameters, "confidence": cutoff.confidence}

@@ -19,6 +19,9 @@ from models.bundle import Bundle
 from pipeline import featuring
 from pipeline.config import Config
 from pipeline.files import locked, staging, uninterrupted, write_parquet
+from pipeline.guard.judge import dropped
+from pipeline.hygiene.account import CUSTOMER, DUPLICATE
+from pipeline.levels import Levels
 from pipeline.preparation import at_moment
 from pipeline.registry import Registered, Registry
 from pipeline.results import recover
@@ -55,6 +58,7 @@ SCORES = pa.schema(
 EXCLUDED = pa.schema([("lead_id", pa.string()), ("reason", pa.string()), ("survivor_id", pa.string())])
 # Why an open lead is not scored; the words are those of ``excluded.parquet``.
 HANDED_OVER = "handed_over"
+# The reasons of hygiene ("duplicate", "test", ...) are in `pipeline.hygiene.account`.
 # Only for leads given with --leads: closed, a customer, silent for too long, or created later.
 NOT_OPEN = "not_open"
 # So many leads with a value make it no accident that training saw none of these values.
@@ -110,7 +114,8 @@ def score(
     run = {"run_id": scored.run_id}  # the same in both, so that they can be told to belong together
     with staging(folder, "scoring") as staged:
         write_parquet(staged / "excluded.parquet", scored.excluded, EXCLUDED.with_metadata(run))
-        write_parquet(staged / "scores.parquet", scored.scores, SCORES.with_metadata(run))
+        levels = {**run, "levels": Levels.of(scored.bundle.bands).write()}
+        write_parquet(staged / "scores.parquet", scored.scores, SCORES.with_metadata(levels))
         with uninterrupted(), locked(folder):
             for name in ("excluded.parquet", "scores.parquet"):
                 (staged / name).replace(folder / name)
@@ -147,6 +152,7 @@ def score_with(
     tell("reading the tables")
     dataset = load(config, now, leads_file=leads_file, known=known_attributes(bundle))
     dataset.findings.raise_errors()
+    dataset = dropped(dataset, frozenset(), frozenset(bundle.about["left_out"]["kinds"]))
     snapshots, keys = at_moment(dataset, as_of)
     wanted = keys.index[~keys["handed_over"]]
     tell(f"scoring {len(wanted):,} open leads")
@@ -156,9 +162,7 @@ def score_with(
     _check_values(features, dataset)
     scores = bundle.score(features, None if asked is None else asked.loc[features.index])
     run_id = uuid.uuid4().hex
-    excluded = _excluded(keys)
-    if leads_file is not None:
-        excluded = pd.concat([excluded, _not_open(dataset, keys)], ignore_index=True)
+    excluded = _excluded(dataset, keys, as_of, given=leads_file is not None)
     return Scored(_with_keys(scores, keys, champion, run_id), excluded, bundle, dataset, run_id)
 
 
@@ -178,11 +182,11 @@ def _check_moment(as_of: datetime, now: datetime) -> None:
 
 def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None:
     then, now = bundle.about, featuring.about(config)
-    changed = [name for name, value in now.items() if then[name] != value]
+    changed = [name for name, value in now.items() if then.get(name) != value]
     if changed:
         raise ConfigurationError(
             "The model was trained with other settings than the configuration has now.",
-            where="; ".join(f"{name}: was {then[name]!r}, is {now[name]!r}" for name in changed),
+            where="; ".join(f"{name}: was {then.get(name)!r}, is {now[name]!r}" for name in changed),
             todo="train again, or set them back",
         )
     if config.flat and leads_file is None and config.leads.open_when is None:
@@ -201,9 +205,13 @@ def _with_keys(scores: pd.DataFrame, keys: pd.DataFrame, champion: Registered, r
     ).sort_values("lead_id", ignore_index=True)
 
 
-def _excluded(keys: pd.DataFrame) -> pd.DataFrame:
-    out = keys.loc[keys["handed_over"], ["lead_id"]]
-    return out.assign(reason=HANDED_OVER, survivor_id=None).reset_index(drop=True)
+def _excluded(dataset: Dataset, keys: pd.DataFrame, as_of: datetime, *, given: bool) -> pd.DataFrame:
+    """Return the open leads that are not scored; of `given` leads, all that are not scored."""
+    handed = keys.loc[keys["handed_over"], ["lead_id"]].assign(reason=HANDED_OVER, survivor_id=None)
+    cleaned = dataset.hygiene
+    removed = cleaned.removed[list(EXCLUDED.names)] if given else cleaned.left_out_at(as_of)
+    parts = [handed, removed, *([_not_open(dataset, keys)] if given else [])]
+    return pd.concat([p.astype("object") for p in parts], ignore_index=True)
 
 
 def _not_open(dataset: Dataset, keys: pd.DataFrame) -> pd.DataFrame:
@@ -238,10 +246,17 @@ def one_lead(scored: Scored, lead_id: str) -> dict[str, Any]:
     found = scored.scores[scored.scores["lead_id"] == lead_id]
     if len(found):
         return dict(found.iloc[0])
-    if (scored.excluded["lead_id"] == lead_id).any():
+    _raise_if_removed(scored.dataset, lead_id)
+    handed = scored.excluded[scored.excluded["reason"] == HANDED_OVER]
+    if (handed["lead_id"] == lead_id).any():
         raise DataError(
             f"Lead '{lead_id}' is open, but sales has taken it over: its decision is made.",
             todo="ask for an earlier moment with --as-of",
+        )
+    if ((scored.excluded["lead_id"] == lead_id) & (scored.excluded["reason"] == CUSTOMER)).any():
+        raise DataError(
+            f"Lead '{lead_id}' is the same person as a lead that was won: a customer, not a lead.",
+            todo="ask for an earlier moment with --as-of, or close the lead",
         )
     ids = scored.dataset.tables.leads.lead_id.execute().tolist()
     if lead_id in ids:
@@ -249,3 +264,21 @@ def one_lead(scored: Scored, lead_id: str) -> dict[str, Any]:
             f"Lead '{lead_id}' was not open at that moment.", todo="ask for another moment with --as-of"
         )
     raise DataError(f"There is no lead '{lead_id}'.", todo=nearest(lead_id, ids))
+
+
+def _raise_if_removed(dataset: Dataset, lead_id: str) -> None:
+    """Say what hygiene did to a lead that is no longer among the leads."""
+    removed = dataset.hygiene.removed
+    found = removed[removed["lead_id"] == lead_id]
+    if found.empty:
+        return
+    reason, survivor = found.iloc[0]["reason"], found.iloc[0]["survivor_id"]
+    if reason == DUPLICATE:
+        raise DataError(
+            f"Lead '{lead_id}' is the same person as lead '{survivor}' and was merged into it.",
+            todo=f"ask for lead '{survivor}', or set duplicates = false under [hygiene]",
+        )
+    raise DataError(
+        f"Lead '{lead_id}' is left out: {reason.replace('_', ' ')}.",
+        todo="if it is a real lead, see [hygiene] in the configuration: each measure is a line",
+    )

@@ -219,13 +219,18 @@ reason = "reason"
 horizon = "{horizon}"
 ages = ["1h", "1d", "3d", "7d", "14d", "30d", "60d"]
 
-[[cutoffs]]
-policy = "precision"
-at_least = 0.3
-
+# The first is in force: sales can work ten new MQLs a week. The others are shown beside it.
 [[cutoffs]]
 policy = "capacity"
 per_week = 10
+
+[[cutoffs]]
+policy = "precision"
+at_least = 0.15
+
+[[cutoffs]]
+policy = "recall"
+at_least = 0.4
 
 [[cutoffs]]
 policy = "value"

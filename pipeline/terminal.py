@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from features.errors import PropenseError
+from pipeline.trust_screens import show_backtested, show_guard, show_hygiene
 from pipeline.verdicts import cutoff_sentence, doubts
 
 
@@ -50,10 +51,12 @@ SPLITS = {
 }
 
 
-def windows_table(summary: dict[str, dict[str, Any]], split: str) -> Table:
+def windows_table(summary: dict[str, dict[str, Any]], split: str, *, shipped: bool = False) -> Table:
     """Return the windows as a table that says how they were made."""
     rows = []
     for name, window in summary.items():
+        if shipped and name == "test":
+            continue
         span = f"{window['from'][:10]} to {window['to'][:10]}" if window["from"] else "—"
         leads, won = int(window["leads"]), int(window["won"])
         share = f"{won / leads:.1%}" if leads else "—"
@@ -62,7 +65,8 @@ def windows_table(summary: dict[str, dict[str, Any]], split: str) -> Table:
         ("window", "left"), ("seen", "left"), ("leads", "right"), ("snapshots", "right"),
         ("won", "right"), ("share", "right"),
     ]  # fmt: skip
-    return table(f"Windows: split {SPLITS[split]}", headings, rows)
+    made = "all that has matured by now, no test window left" if shipped else f"split {SPLITS[split]}"
+    return table(f"Windows: {made}", headings, rows)
 
 
 METRICS = {
@@ -99,13 +103,8 @@ def _interval(found: dict[str, float | None] | None, form: str) -> str:
 def show_training(account: dict[str, Any], folder: object) -> None:
     """Print what a training found, and what to do next."""
     out = console()
-    out.print(windows_table(account["windows"], account["split"]))
-    out.print(metrics_table(account["test"]))
-    for cutoff in account["cutoffs"]:
-        out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
+    show_result(out, account)
     out.print(f"Calibration: {account['calibration']['method']}. 90 % intervals from a bootstrap of leads.")
-    for doubt in doubts(account):
-        out.print(f"[bold yellow]Doubt:[/] {escape(doubt)}", soft_wrap=True)
     if account["end_at_handover"] is False:
         out.print("Sales' own work is seen by the features, as the configuration asks.")
     if account["unchecked"]:
@@ -121,6 +120,20 @@ def show_training(account: dict[str, Any], folder: object) -> None:
         "Next: `propense score` scores the open leads.",
     ]
     out.print(Panel(escape("\n".join(lines)), border_style="green", expand=False))
+
+
+def show_result(out: Console, account: dict[str, Any]) -> None:
+    """Print windows, metrics, cutoffs with their promises, and what speaks for and against them."""
+    out.print(windows_table(account["windows"], account["split"], shipped=account["shipped"]))
+    if account["test"] is not None:
+        out.print(metrics_table(account["test"]))
+    for cutoff in account["cutoffs"]:
+        out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
+    for doubt in doubts(account):
+        out.print(f"[bold yellow]Doubt:[/] {escape(doubt)}", soft_wrap=True)
+    show_backtested(out, account)
+    show_guard(out, account["guard"])
+    show_hygiene(out, account["hygiene"])
 
 
 def show_scores(
@@ -203,6 +216,17 @@ def show_lead(lead: dict[str, Any], history: pd.DataFrame, base: float, split: s
         out.print(table("Last activities", [("when (UTC)", "left"), ("what", "left"), ("on", "left")], rows))
 
 
+def show_replay(moments: pd.DataFrame) -> None:
+    """Print how a lead's propensity came about: as it was on the last dates of the scoring calendar."""
+    if len(moments) < 2:
+        return
+    rows = [
+        (f"{m.as_of:%Y-%m-%d %H:%M}", f"{m.propensity:.1%}", f"{m.margin:+.2f}") for m in moments.itertuples()
+    ]
+    headings = [("as of (UTC)", "left"), ("propensity", "right"), ("margin", "right")]
+    console().print(table("Its history, replayed", headings, rows))
+
+
 def _sign(direction: str) -> str:
     return "+" if direction == "up" else "−"
 
@@ -217,15 +241,13 @@ def show_demo(
 ) -> None:
     """Print the demo's closing screen: what was found, where the files are, what to do next."""
     out = console()
-    out.print(windows_table(account["windows"], account["split"]))
-    out.print(metrics_table(account["test"]))
-    for cutoff in account["cutoffs"]:
-        out.print(f"• {escape(cutoff_sentence(cutoff))}", soft_wrap=True)
+    show_result(out, account)
     show_scores(scores, excluded, account)
     config = f"{directory}/crm/propense.toml"
     lines = [
         "What was found",
         f"  {_in_words(account)}",
+        *([f"  {account['backtest']['sentence']}"] if account["backtest"] else []),
         f"  {delivered.updated:,} scores written into the CRM ({directory}/crm/crm.sqlite, table leads).",
         "",
         "Where it is",

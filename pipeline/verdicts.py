@@ -12,20 +12,56 @@ STALE_DAYS = 7
 
 
 def cutoff_sentence(cutoff: dict[str, Any]) -> str:
-    """Say a cutoff, its evidence in both windows, and that it promises nothing yet."""
+    """Say a cutoff, what it promises or why it does not, and its evidence in both windows."""
     evidence, policy = cutoff["evidence"], cutoff["policy"]
     if cutoff["level"] is None:
-        return f"Cutoff by {policy}: none. {evidence.get('why', '')}"
-    said = f"Cutoff by {policy}: propensity {cutoff['level']:.3f}; in the decision window "
-    said += _converted(evidence)
+        return " ".join([f"Cutoff by {policy}: none. {evidence.get('why', '')}", *_instead(evidence)]).strip()
+    said = f"In the decision window {_converted(evidence)}"
     if evidence.get("share_caught") is not None:
         said += f", which caught {evidence['share_caught']:.0%} of the conversions"
     if evidence.get("mqls_per_week") is not None:
         said += f"; {evidence['mqls_per_week']:.1f} new MQLs a week"
-    said += ". An estimate, not a promise."
+    parts = [f"Cutoff by {policy}: propensity {cutoff['level']:.3f}.", *_promised(cutoff), f"{said}."]
     if "test" in evidence:
-        said += f" In the test window {_converted(evidence['test'])}."
-    return said + _not_reached(evidence)
+        parts.append(f"In the test window {_converted(evidence['test'])}.")
+    return " ".join([*parts, *_kept(evidence)])
+
+
+def _promised(cutoff: dict[str, Any]) -> list[str]:
+    """Return the promise with what it was tested on, or why there is none."""
+    evidence, promise = cutoff["evidence"], cutoff["promise"]
+    ahead = [evidence["next_hundred"]["words"]] if evidence.get("next_hundred") else []
+    if promise is not None:
+        on = promise["tested_on"]
+        done = on["converted"] if "converted" in on else on["caught"]
+        return [f"Promise: {promise['words'].rstrip('.')} (seen in {done} of {on['units']}).", *ahead]
+    if "withdrawn" in evidence:
+        return [f"Its promise is withdrawn: {evidence['withdrawn']['words']}"]
+    return ["An estimate, not a promise.", *_instead(evidence), *ahead]
+
+
+def _instead(evidence: dict[str, Any]) -> list[str]:
+    """Return the best that can be promised instead, and what it would take to promise what was asked."""
+    found = []
+    if evidence.get("best_promise"):
+        best = evidence["best_promise"]
+        found.append(f"What can be promised, at a propensity of {best['level']:.3f}: {best['words']}")
+    if evidence.get("leads_needed"):
+        found.append(evidence["leads_needed"]["words"])
+    return found
+
+
+def _kept(evidence: dict[str, Any]) -> list[str]:
+    """Say whether the promise held on the test window's leads."""
+    found = evidence.get("test", {}).get("promise")
+    if found is None or found["share"] is None:
+        return []
+    counted = f"{found['share']:.0%} of {found['units']:,} there"
+    return {
+        "held": [f"The promise held: {counted}."],
+        "undecided": [f"Below the promise, by no more than chance explains: {counted}."],
+        "violated": [f"The promise did NOT hold: {counted}, at most {found['high']:.0%}."],
+    }[found["verdict"]]
 
 
 def _converted(evidence: dict[str, Any]) -> str:
@@ -38,23 +74,19 @@ def _converted(evidence: dict[str, Any]) -> str:
     )
 
 
-def _not_reached(evidence: dict[str, Any]) -> str:
-    asked = evidence["parameters"].get("at_least")
-    later = evidence.get("test", {}).get("estimate", {})
-    if asked is None or later.get("value") is None or later["high"] >= asked:
-        return ""
-    return f" You asked for {asked:.0%}: on these later leads it did not hold."
-
-
 def doubts(account: dict[str, Any]) -> list[str]:
     """Return what speaks against trusting a result, most serious first."""
     found = []
+    if account["drift"]["moved"]:
+        found.append(f"{account['drift']['words']} No cutoff promises anything.")
+    if account["test"] is None:
+        return found
     auc = account["test"]["auc"]["propense"]["value"]
     if auc is not None and auc > TOO_GOOD:
         found.append(
             f"An AUC of {auc:.3f} is too good to be true: a column or an activity probably follows from the "
-            "outcome. List it under `ignore`, or its kind under `activity_kinds`; "
-            "`propense explain` shows what is strongest."
+            "outcome, and the leak guard could not prove it. List it under `ignore`, or its kind under "
+            "`activity_kinds`; `propense explain` shows what is strongest."
         )
     gap = account["difference"]["auc"]
     if gap["high"] is not None and gap["high"] < 0:
