@@ -11,7 +11,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS := true
 endif
 
-.PHONY: help demo test lint format lock dictionary examples clean
+.PHONY: help demo test lint format lock dictionary examples guard hygiene backtests promises clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,19 @@ dictionary: $(VENV)/.installed  ## write data/feature_dictionary.md again
 
 examples: $(VENV)/.installed  ## train the five public examples (needs PROPENSE_DATA) and print their numbers
 	$(BIN)/python benchmarks/examples.py
+
+guard: $(VENV)/.installed  ## judge the leak guard on planted traps and honest columns (PROPENSE_DATA adds the public sets)
+	$(BIN)/python benchmarks/guard.py
+
+hygiene: $(VENV)/.installed  ## precision and recall of each measure of hygiene, where the truth is known
+	$(BIN)/python benchmarks/hygiene.py
+
+backtests: $(VENV)/.installed  ## roll through a simulated CRM and the public examples (needs PROPENSE_DATA)
+	$(BIN)/python benchmarks/backtests.py
+
+promises: $(VENV)/.installed  ## how often a cutoff's promise is broken where the truth is known, and beside MAPIE
+	$(BIN)/python benchmarks/promise_truth.py
+	$(BIN)/python benchmarks/promise_mapie.py
 
 lock: $(VENV)/.installed  ## resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade -o requirements.lock

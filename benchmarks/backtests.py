@@ -22,10 +22,7 @@ from pipeline.backtest.run import backtest
 from pipeline.backtest.words import NAMES as POLICIES
 from pipeline.config import Backtest, Config
 from pipeline.configuring import read_config
-from pipeline.guarding import guarded
-from pipeline.preparation import prepare
 from pipeline.simulation import simulate
-from pipeline.source.dataset import Dataset
 from pipeline.template import write_simulated
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,10 +50,8 @@ def main() -> None:
         for name in arguments.names:
             folder = (arguments.output or Path(scratch)) / name
             start = time.perf_counter()
-            account = backtest(
-                configuration(name, folder, arguments.leads), now, folder, tell, arguments.jobs,
-                prepare_dataset=without_leaks,
-            )  # fmt: skip
+            config = configuration(name, folder, arguments.leads)
+            account = backtest(config, now, folder, tell, arguments.jobs)
             print(report(name, account, time.perf_counter() - start))
 
 
@@ -77,11 +72,6 @@ def configuration(name: str, folder: Path, leads: int) -> Config:
     if name not in EVERY:
         return config
     return config.model_copy(update={"backtest": Backtest(folds=config.backtest.folds, every=EVERY[name])})
-
-
-def without_leaks(dataset: Dataset) -> Dataset:
-    """Leave out what the guard would leave out of a training."""
-    return guarded(dataset, prepare(dataset))[0]
 
 
 def report(name: str, account: dict[str, Any], seconds: float) -> str:

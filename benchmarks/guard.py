@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+from guard_worlds import World, auc, read_world, with_open_rows
 from planting import PLANTS, Plant, plant
-from worlds import World, auc, read_world, with_open_rows
 
 from pipeline.config import Config, Entities, Hygiene
 from pipeline.configuring import read_config

@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+from guard_worlds import DAY, World, auc
 from traps import Make, Rng, refreshed_score
-from worlds import DAY, World, auc
 
 
 def known_at_creation(target: float) -> Make:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from guard_worlds import DAY, World
 from honest import (
     asked_before_winning,
     asked_for,
@@ -46,7 +47,6 @@ from traps import (
     refreshed_score,
     won_entity,
 )
-from worlds import DAY, World
 
 from pipeline.config import Activities, Config, Entities
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from worlds import World
+from guard_worlds import World
 
 Rng = np.random.Generator
 Make = Callable[[World, Rng], Any]  # a series for an attribute, else a frame

@@ -120,11 +120,12 @@ def backtest(config_file: Path, output: Path | None, jobs: int, as_json: bool) -
     from pipeline.backtest.screen import show_backtest
 
     config = _config(config_file)
-    account = run(config, _now(), _folder(config, output), _teller(), jobs=jobs)
+    folder = _folder(config, output)
+    account = run(config, _now(), folder, _teller(), jobs)
     if as_json:
         _print_json(account)
     else:
-        show_backtest(account)
+        show_backtest(account, folder)
 
 
 @main_group.command(short_help="score every open lead")

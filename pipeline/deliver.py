@@ -70,7 +70,7 @@ def _rows(
     scores: pd.DataFrame, destination: Destination, levels: Levels | None, last: dict[str, str]
 ) -> pd.DataFrame:
     """Return what is to be written; a band that the lead had keeps it, as far as the hysteresis goes."""
-    if levels is not None and last:
+    if levels is not None and "band" in destination.fields:
         had = scores["lead_id"].map(last)
         scores = scores.assign(
             band=settle(scores["propensity"], had.where(had.isin(BANDS), None), **asdict(levels))

@@ -36,10 +36,11 @@ def explain(
     scored = score_with(champion, config, as_of, now, leads_file=leads_file)
     lead = one_lead(scored, lead_id)
     bundle = champion.bundle
-    history = last_activities(scored, lead_id, as_of)
+    person = scored.survivor_of.get(lead_id, lead_id)
+    history = last_activities(scored, person, as_of)
     show_lead(lead, history, bundle.classifier.base_value_, bundle.about["split"])
     if not config.flat:
-        show_replay(replay_lead(scored.dataset, bundle, lead_id, scoring_dates(config, as_of)))
+        show_replay(replay_lead(scored.dataset, bundle, person, scoring_dates(config, as_of)))
 
 
 def scoring_dates(config: Config, as_of: datetime) -> list[datetime]:

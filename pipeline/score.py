@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ class Scored:
     """Scores of all open leads at a moment, and the open leads that were left out.
 
     ``scores`` has the columns of `SCORES` and the margin, times as naive UTC; ``excluded`` those of
-    `EXCLUDED`.
+    `EXCLUDED`. ``survivor_of`` gives, for records that a person is scored under because its first one
+    was closed, the lead under which its data is kept.
     """
 
     scores: pd.DataFrame
@@ -78,6 +79,7 @@ class Scored:
     bundle: Bundle
     dataset: Dataset
     run_id: str
+    survivor_of: dict[str, str] = field(default_factory=dict)
 
 
 def score(
@@ -162,8 +164,11 @@ def score_with(
     _check_values(features, dataset)
     scores = bundle.score(features, None if asked is None else asked.loc[features.index])
     run_id = uuid.uuid4().hex
+    records = dataset.hygiene.records_at(as_of)
+    keys = keys.assign(lead_id=keys["lead_id"].replace(records))
     excluded = _excluded(dataset, keys, as_of, given=leads_file is not None)
-    return Scored(_with_keys(scores, keys, champion, run_id), excluded, bundle, dataset, run_id)
+    found = _with_keys(scores, keys, champion, run_id)
+    return Scored(found, excluded, bundle, dataset, run_id, {record: one for one, record in records.items()})
 
 
 def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:
@@ -210,6 +215,8 @@ def _excluded(dataset: Dataset, keys: pd.DataFrame, as_of: datetime, *, given: b
     handed = keys.loc[keys["handed_over"], ["lead_id"]].assign(reason=HANDED_OVER, survivor_id=None)
     cleaned = dataset.hygiene
     removed = cleaned.removed[list(EXCLUDED.names)] if given else cleaned.left_out_at(as_of)
+    # A record under which its person is scored or handed over is there already.
+    removed = removed[~removed["lead_id"].isin(keys["lead_id"])]
     parts = [handed, removed, *([_not_open(dataset, keys)] if given else [])]
     return pd.concat([p.astype("object") for p in parts], ignore_index=True)
 

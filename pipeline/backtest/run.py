@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from joblib import Parallel, delayed
 
+from features.errors import listed
 from pipeline import featuring
 from pipeline.account import file_digests, versions
 from pipeline.backtest.account import PREDICTIONS, account_of
@@ -20,7 +21,9 @@ from pipeline.backtest.one import run_fold
 from pipeline.backtest.store import Store, procedure
 from pipeline.config import Config
 from pipeline.files import finite, locked, publish, staging, sweep, uninterrupted, write_json, write_parquet
+from pipeline.guarding import guarded
 from pipeline.learning_inputs import choices, examples_of
+from pipeline.preparation import prepare
 from pipeline.registry import Registry
 from pipeline.source.dataset import Dataset, load
 
@@ -32,10 +35,11 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What a backtest works on."""
+    """What a backtest works on: the dataset as it was read, and without what the leak guard left out."""
 
     config: Config
     dataset: Dataset
+    clean: Dataset
     plan: Plan
     store: Store
     tell: Tell
@@ -52,8 +56,6 @@ def backtest(
     folder: Path,
     tell: Tell | None = None,
     jobs: int = 2,
-    *,
-    prepare_dataset: Callable[[Dataset], Dataset] | None = None,
 ) -> dict[str, Any]:
     """Judge the procedure at many moments of the past, and write the account.
 
@@ -67,8 +69,6 @@ def backtest(
         The project, and the moment later than which data is a mistake (naive UTC).
     jobs
         Folds computed at a time, each in a process of its own if more than one. It changes no result.
-    prepare_dataset
-        What is left out of the data before features are made.
 
     Raises
     ------
@@ -79,14 +79,12 @@ def backtest(
     tell("reading the tables")
     dataset = load(config, now)
     dataset.findings.raise_errors()
-    if prepare_dataset is not None:
-        dataset = prepare_dataset(dataset)
     tell("choosing the origins")
-    planned = plan(dataset)
+    clean, planned = _planned(dataset, tell)
     digests, made_by = file_digests(config), versions()
-    identity = identity_of(dataset, planned) | {"data": digests, "versions": made_by}
+    identity = identity_of(clean, planned) | {"data": digests, "versions": made_by}
     store = Store(folder, identity)
-    _run_folds(Work(config, dataset, planned, store, tell), jobs)
+    _run_folds(Work(config, dataset, clean, planned, store, tell), jobs)
     tell("comparing the policies")
     found = [store.get(fold.name) for fold in planned.folds]
     account, rows = account_of(dataset, planned, [a for a, _ in found], pd.concat([r for _, r in found]))
@@ -96,6 +94,24 @@ def backtest(
         "versions": made_by,
     }
     return _keep(config, folder, account, rows)
+
+
+def _planned(dataset: Dataset, tell: Tell) -> tuple[Dataset, Plan]:
+    """Return the dataset without what the leak guard leaves out today, and the folds.
+
+    The guard needs leads whose outcome is still open, which the past no longer has; its verdicts only ever
+    remove columns.
+    """
+    if dataset.config.split == "random":
+        return dataset, plan(dataset)  # which says why there is nothing to roll through
+    tell("looking for leaks")
+    clean, _, judgement = guarded(dataset, prepare(dataset))
+    planned = plan(clean)
+    gone = sorted(judgement.attributes_left_out() | judgement.kinds_left_out())
+    if not gone:
+        return clean, planned
+    note = f"In every fold the leak guard's verdicts of today hold: {listed(map(repr, gone))} left out."
+    return clean, replace(planned, notes=[*planned.notes, note])
 
 
 def identity_of(dataset: Dataset, planned: Plan) -> dict[str, Any]:
@@ -129,13 +145,14 @@ def _run_folds(work: Work, jobs: int) -> None:
 
 def _tasks(work: Work, folds: list[Fold], jobs: int) -> Iterator[dict[str, Any]]:
     """Yield what each fold needs; features are computed once, with what the first fold's past knew."""
-    config, dataset, planned = work.config, work.dataset, work.plan
+    config, dataset, planned = work.config, work.clean, work.plan
     work.tell(f"computing features of {len(planned.used):,} snapshots")
     vocabulary = featuring.learn_vocabulary(dataset, planned.folds[0].prepared, featuring.settings(config))
     snapshots = featuring.select(dataset, planned.snapshots, planned.used)
     features = featuring.features_of(dataset, snapshots, vocabulary)
-    points = featuring.points_of(dataset, snapshots, config)
-    by_rule = featuring.points_by_rule(dataset, snapshots, config)
+    # The user's points are theirs: they may count what the guard leaves out.
+    points = featuring.points_of(work.dataset, snapshots, config)
+    by_rule = featuring.points_by_rule(work.dataset, snapshots, config)
     chosen = asdict(choices(config)) | {"threads": max(1, (os.cpu_count() or 1) // jobs)}
     for fold in folds:
         index = fold.prepared.keys.index

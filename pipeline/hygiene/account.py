@@ -93,13 +93,15 @@ class Cleaned:
     first outcome), customer_since, is_open (of a flat table, else null). ``customers`` has
     the survivors of whom a duplicate was won, at customer_at. ``came_back`` has lead_id and
     earlier_id of the people who opened a lead of their own after an earlier one was closed; both
-    stay. ``bot_leads`` are the leads whose mails a machine clicked; they stay.
+    stay. ``own_ends`` has lead_id and closed_at of the survivors whose own record was closed, whatever
+    became of the person. ``bot_leads`` are the leads whose mails a machine clicked; they stay.
     """
 
     measures: tuple[Measure, ...] = ()
     removed: pd.DataFrame = field(default_factory=lambda: no_leads(REMOVED))
     customers: pd.DataFrame = field(default_factory=lambda: no_leads(SURVIVORS))
     came_back: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["lead_id", "earlier_id"]))
+    own_ends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["lead_id", "closed_at"]))
     bot_leads: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Measure:
@@ -122,6 +124,16 @@ class Cleaned:
         customers = self.customers[_open_at(self.customers, as_of) & won]
         both = pd.concat([removed, customers.assign(survivor_id=None)], ignore_index=True)
         return both[["lead_id", "reason", "survivor_id"]]
+
+    def records_at(self, as_of: datetime) -> dict[str, str]:
+        """Return, for survivors whose own record is closed, the record under which they are still open.
+
+        Sales works the open record, so that is where the person's score belongs: the earliest one.
+        """
+        closed = self.own_ends.loc[(self.own_ends["closed_at"] < as_of).astype(bool), "lead_id"]
+        others = self.removed[_open_at(self.removed, as_of) & self.removed["survivor_id"].isin(closed)]
+        first = others.sort_values(["created_at", "lead_id"]).drop_duplicates("survivor_id")
+        return dict(zip(first["survivor_id"], first["lead_id"], strict=True))
 
 
 def _open_at(lead: pd.DataFrame, as_of: datetime) -> pd.Series:

@@ -58,8 +58,14 @@ def clean(reading: Reading, raw: Raw, records: Records) -> tuple[Records, Cleane
     told = {m.name: m for m in (*of_leads, *of_activities, of_people)}
     gone = pd.concat([reasons, merged.assign(reason=DUPLICATE)], ignore_index=True)
     measures = tuple(told[name] for name in MEASURES)
-    survivors = _customers(merged, lives)
-    return records, Cleaned(measures, _removed(gone, lives), survivors, people.returned, bots)
+    return records, Cleaned(
+        measures=measures,
+        removed=_removed(gone, lives),
+        customers=_customers(merged, lives),
+        came_back=people.returned,
+        own_ends=_own_ends(merged, lives),
+        bot_leads=bots,
+    )
 
 
 def _lives(records: Records) -> ir.Table:
@@ -198,6 +204,14 @@ def _customers(merged: pd.DataFrame, lives: ir.Table) -> pd.DataFrame:
     first = won.groupby("survivor_id")["customer_at"].min().rename_axis("lead_id").reset_index()
     found = first.merge(_of(lives, first["lead_id"]), on="lead_id").assign(reason=CUSTOMER)
     return found[list(SURVIVORS)].astype(SURVIVORS)
+
+
+def _own_ends(merged: pd.DataFrame, lives: ir.Table) -> pd.DataFrame:
+    """Return lead_id and closed_at of the survivors whose own record was closed."""
+    if merged.empty:
+        return pd.DataFrame(columns=["lead_id", "closed_at"])
+    theirs = _of(lives, merged["survivor_id"].drop_duplicates())
+    return theirs.loc[theirs["closed_at"].notna(), ["lead_id", "closed_at"]]
 
 
 def _of(lives: ir.Table, ids: pd.Series) -> pd.DataFrame:

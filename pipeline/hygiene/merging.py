@@ -53,7 +53,8 @@ def moved_versions(versions: ir.Table, merged: ir.Table) -> ir.Table:
     filled = {n: runs[n].max().over(ibis.window(group_by=["lead_id", f"run of {n}"])) for n in names}
     values = {n: ibis.ifelse(runs.foreign, filled[n], runs[n]) for n in names}
     kept = runs.mutate(**values).select(*versions.columns)
-    return ibis.union(others, kept.cast(versions.schema()))
+    # In one order, whatever the engine's threads do: two runs write the same.
+    return ibis.union(others, kept.cast(versions.schema()).order_by(versions.columns))
 
 
 def merged_leads(leads: ir.Table, merged: ir.Table) -> ir.Table:

@@ -17,7 +17,7 @@ import pytest
 from pipeline import cli
 from pipeline.cli import main_group
 
-COMMANDS = ["check", "demo", "explain", "init", "score", "simulate", "sync", "train"]
+COMMANDS = ["backtest", "check", "demo", "explain", "init", "score", "simulate", "sync", "train"]
 Run = Callable[..., tuple[int, str, str]]
 
 CONFIG = """
@@ -218,7 +218,7 @@ class TestInterruption:
     ) -> None:
         import pipeline.train
 
-        def interrupted(*arguments: object) -> None:
+        def interrupted(*arguments: object, **named: object) -> None:
             try:
                 os.kill(os.getpid(), signal.SIGINT)
             except KeyboardInterrupt:
@@ -234,7 +234,7 @@ class TestInterruption:
     ) -> None:
         import pipeline.train
 
-        def wrong(*arguments: object) -> None:
+        def wrong(*arguments: object, **named: object) -> None:
             raise ValueError("a bug")
 
         monkeypatch.setattr(pipeline.train, "train", wrong)

@@ -14,6 +14,7 @@ from features.errors import ConfigurationError, DataError, DeliveryError
 from pipeline.config import Config
 from pipeline.deliver import sync
 from pipeline.files import write_parquet
+from pipeline.levels import Levels
 from pipeline.score import SCORES
 
 FIELDS = {
@@ -26,7 +27,7 @@ REASONS = [
 ]
 
 
-def write_scores(folder: Path, leads: dict[str, float]) -> None:
+def write_scores(folder: Path, leads: dict[str, float], levels: Levels | None = None) -> None:
     scores = pd.DataFrame(
         {
             "lead_id": list(leads), "target": "won", "as_of": pd.Timestamp("2026-06-30T10:00"),
@@ -36,7 +37,8 @@ def write_scores(folder: Path, leads: dict[str, float]) -> None:
             "model_version": "3", "run_id": "r",
         }
     )  # fmt: skip
-    write_parquet(folder / "scores.parquet", scores, SCORES)
+    metadata = {"run_id": "r", **({"levels": levels.write()} if levels else {})}
+    write_parquet(folder / "scores.parquet", scores, SCORES.with_metadata(metadata))
 
 
 CRM = """
@@ -182,3 +184,48 @@ class TestNothingIsWritten:
         (folder / "text.sqlite").write_text("no database" * 200)
         with pytest.raises(DeliveryError, match="not a database"):
             sync(config(folder, path="text.sqlite"), folder, "crm")
+
+
+# An MQL from 0.5, nurtured from 0.2. With 0.4 log-odds of hysteresis an MQL stays one down to
+# expit(logit(0.5) - 0.4) = 0.401, and nurtured stays nurtured down to expit(logit(0.2) - 0.4) = 0.144.
+LEVELS = Levels(mql=0.5, nurture=0.2, hysteresis=0.4)
+
+
+@pytest.mark.parametrize(
+    ("last", "propensity", "written"),
+    [
+        ("mql", 0.45, "mql"),
+        ("mql", 0.39, "nurture"),
+        ("nurture", 0.45, "nurture"),
+        (None, 0.45, "nurture"),
+        ("nurture", 0.50, "mql"),
+        ("nurture", 0.15, "nurture"),
+        ("let_go", 0.15, "let_go"),
+        ("nurture", 0.14, "let_go"),
+        ("something else", 0.45, "nurture"),
+    ],
+)
+def test_a_band_is_lost_further_down_than_it_is_won(folder, last, propensity, written):
+    write_scores(folder, {"1": propensity}, LEVELS)
+    with closing(sqlite3.connect(folder / "crm.sqlite")) as crm, crm:
+        crm.execute('UPDATE "le ads" SET band = ? WHERE id = 1', (last,))
+    sync(config(folder), folder, "crm")
+    with closing(sqlite3.connect(folder / "crm.sqlite")) as crm:
+        assert crm.execute('SELECT band FROM "le ads" WHERE id = 1').fetchone() == (written,)
+
+
+def test_flapping_about_the_level_writes_one_band(folder):
+    written = []
+    for propensity in (0.52, 0.48, 0.51, 0.47, 0.45, 0.40, 0.48):
+        write_scores(folder, {"1": propensity}, LEVELS)
+        sync(config(folder), folder, "crm")
+        with closing(sqlite3.connect(folder / "crm.sqlite")) as crm:
+            written += crm.execute('SELECT band FROM "le ads" WHERE id = 1').fetchone()
+    # 0.40 is below 0.401: it loses the band there, and 0.48 does not win it back.
+    assert written == ["mql"] * 5 + ["nurture"] * 2
+
+
+def test_a_destination_without_a_band_has_no_last_one(folder):
+    write_scores(folder, {"1": 0.45}, LEVELS)
+    done = sync(config(folder, fields={"propensity": "p"}), folder, "crm")
+    assert done.updated == 1

@@ -28,7 +28,7 @@ def planting() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def worlds(planting: ModuleType) -> ModuleType:
-    return importlib.import_module("worlds")
+    return importlib.import_module("guard_worlds")
 
 
 def fates_of(n: int, seed: int = 0) -> pd.DataFrame:

@@ -13,25 +13,71 @@ def evidence(share: float, low: float, high: float, mqls: int, **more: object) -
     return {"estimate": {"value": share, "low": low, "high": high}, "mqls": mqls, **more}
 
 
-def cutoff(later: dict) -> dict:
-    seen = evidence(0.3, 0.2, 0.4, 40, parameters={"at_least": 0.3}, test=later)
-    return {"policy": "precision", "level": 0.25, "evidence": seen}
+PROMISE = {
+    "what": "precision", "at_least": 0.2, "confidence": 0.9, "level": 0.25, "margin": -1.1,
+    "tested_on": {"units": 40, "converted": 12, "unit": "account"},
+    "words": "At least 20 % of MQLs convert within 30 days, with 90 % confidence.",
+}  # fmt: skip
 
 
-def test_a_cutoff_that_did_not_hold_later_says_so():
-    said = cutoff_sentence(cutoff(evidence(0.1, 0.06, 0.16, 115)))
-    assert "30% of 40 MQLs" in said
-    assert "In the test window 10% of 115 MQLs converted" in said
-    assert "You asked for 30%: on these later leads it did not hold." in said
+def cutoff(promise: dict | None, **more: object) -> dict:
+    seen = evidence(0.3, 0.2, 0.4, 40, parameters={"at_least": 0.2}, **more)
+    return {"policy": "precision", "level": 0.25, "promise": promise, "evidence": seen}
 
 
-def test_a_cutoff_that_may_have_held_is_not_accused():
-    assert "did not hold" not in cutoff_sentence(cutoff(evidence(0.25, 0.18, 0.33, 115)))
+def later(verdict: str, share: float, high: float) -> dict:
+    found = {"promised": 0.2, "units": 115, "share": share, "high": high, "verdict": verdict}
+    return evidence(share, 0.0, high, 120, promise=found)
 
 
-def account(auc: float, gap: tuple[float, float], loss: tuple[float, float] = (-0.01, 0.01)) -> dict:
+def test_a_promise_is_said_with_what_it_was_tested_on_and_what_to_expect():
+    ahead = {"words": "Of the next 100 MQLs, 20 to 41 will convert (90 % interval)."}
+    said = cutoff_sentence(cutoff(PROMISE, next_hundred=ahead))
+    assert (
+        "Promise: At least 20 % of MQLs convert within 30 days, with 90 % confidence (seen in 12 of 40)."
+        in said
+    )
+    assert "Of the next 100 MQLs, 20 to 41 will convert" in said
+    assert "In the decision window 30% of 40 MQLs converted" in said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "share", "high", "said"),
+    [
+        ("held", 0.24, 0.31, "The promise held: 24% of 115 there."),
+        ("undecided", 0.17, 0.24, "Below the promise, by no more than chance explains: 17% of 115 there."),
+        ("violated", 0.10, 0.16, "The promise did NOT hold: 10% of 115 there, at most 16%."),
+    ],
+)
+def test_whether_it_held_on_later_leads_is_said(verdict, share, high, said):
+    assert said in cutoff_sentence(cutoff(PROMISE, test=later(verdict, share, high)))
+
+
+def test_a_promise_that_the_drift_took_away_is_said_to_be_withdrawn():
+    said = cutoff_sentence(cutoff(None, withdrawn={"words": "The rate doubled.", "promise": PROMISE}))
+    assert "Its promise is withdrawn: The rate doubled." in said
+    assert "At least 20 %" not in said
+
+
+def test_what_cannot_be_promised_names_what_can_and_what_it_would_take():
+    instead = {
+        "why": "No cutoff can promise 30 % with 90 % confidence.",
+        "best_promise": {**PROMISE, "level": 0.41},
+        "leads_needed": {"words": "It would take about 900 leads in the decision window."},
+    }
+    given = {"policy": "precision", "level": None, "promise": None, "evidence": instead}
+    said = cutoff_sentence(given)
+    assert said.startswith("Cutoff by precision: none. No cutoff can promise 30 %")
+    assert "What can be promised, at a propensity of 0.410: At least 20 % of MQLs" in said
+    assert "It would take about 900 leads" in said
+
+
+def account(
+    auc: float, gap: tuple[float, float], loss: tuple[float, float] = (-0.01, 0.01), drift: str = ""
+) -> dict:
     interval = lambda ends: {"value": sum(ends) / 2, "low": ends[0], "high": ends[1]}  # noqa: E731
     return {
+        "drift": {"moved": bool(drift), "words": drift},
         "test": {"auc": {"propense": {"value": auc}}},
         "difference": {"auc": interval(gap), "log_loss": interval(loss)},
     }
@@ -43,6 +89,7 @@ def account(auc: float, gap: tuple[float, float], loss: tuple[float, float] = (-
         (account(0.997, (0.0, 0.1)), "too good to be true"),
         (account(0.77, (-0.2, -0.04)), "a logistic regression ranks better: AUC higher by 0.120"),
         (account(0.77, (-0.1, 0.1), (0.01, 0.03)), "log loss lower by 0.0200"),
+        (account(0.77, (-0.1, 0.1), drift="The rate doubled."), "The rate doubled. No cutoff promises"),
     ],
 )
 def test_doubts_are_told(given, said):
@@ -57,3 +104,7 @@ def test_scoring_long_after_the_data_ends_is_warned_of():
     assert "267 days before" in stale(datetime(2026, 2, 28), datetime(2026, 11, 22))
     assert stale(datetime(2026, 11, 20), datetime(2026, 11, 22)) == ""
     assert stale(None, datetime(2026, 11, 22)) == ""
+
+
+def test_a_shipped_model_has_no_test_window_to_doubt():
+    assert doubts({"drift": {"moved": False, "words": ""}, "test": None}) == []
