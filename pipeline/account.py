@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.bundle import bundle_digest
+from models.bundle import Bundle, bundle_digest
 from models.learning import Learned
 from pipeline.config import Config
 from pipeline.evaluating import cutoffs_account
@@ -53,19 +53,23 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
             "digests": file_digests(config),
             "findings": dataset.findings.as_records(),
         },
-        "model": {
-            "name": config.project.name,
-            "features": int(bundle.classifier.n_features_in_),
-            "wins": int(bundle.classifier.wins_),
-            "rounds": int(bundle.classifier.rounds_),
-            "members": config.model.members,
-            "seed": config.model.seed,
-            "base_value": bundle.classifier.base_value_,
-            "settings": bundle.classifier.settings_.to_dict(),
-            "bundle_digest": bundle_digest(bundle.to_texts()),
-        },
+        "model": _model(bundle, config),
         "versions": versions(),
         "stages": work.stages.records,
+    }
+
+
+def _model(bundle: Bundle, config: Config) -> dict[str, Any]:
+    return {
+        "name": config.project.name,
+        "features": int(bundle.classifier.n_features_in_),
+        "wins": int(bundle.classifier.wins_),
+        "rounds": int(bundle.classifier.rounds_),
+        "members": config.model.members,
+        "seed": config.model.seed,
+        "base_value": bundle.classifier.base_value_,
+        "settings": bundle.classifier.settings_.to_dict(),
+        "bundle_digest": bundle_digest(bundle.to_texts()),
     }
 
 

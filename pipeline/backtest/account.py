@@ -17,6 +17,7 @@ from pipeline.backtest.folds import Plan
 from pipeline.backtest.money import revenue, value_of
 from pipeline.backtest.one import ranking
 from pipeline.backtest.promised import promised_and_realised, violations
+from pipeline.backtest.store import NUMBERS
 from pipeline.backtest.words import sentence, words
 from pipeline.config import Config, format_duration
 from pipeline.source.dataset import Dataset
@@ -39,20 +40,7 @@ PREDICTIONS = pa.schema(
         ("group_id", pa.string()),
         ("as_of", pa.timestamp("us", tz="UTC")),
         ("label", pa.int8()),
-        *(
-            (name, pa.float64())
-            for name in (
-                "margin",
-                "propensity",
-                "propensity_low",
-                "propensity_high",
-                "logistic",
-                "base_rate",
-                "rules",
-                "points",
-                "points_refitted",
-            )
-        ),
+        *((name, pa.float64()) for name in NUMBERS),
         ("mql", pa.bool_()),
         ("mql_by_points", pa.bool_()),
         *((f"contact_{name}", pa.bool_()) for name in POLICIES),

@@ -18,6 +18,11 @@ from pipeline.files import finite, sweep, write_json, write_parquet
 
 FOLDER = "backtest"
 
+# What the models say of each snapshot.
+NUMBERS = (
+    "margin", "propensity", "propensity_low", "propensity_high", "logistic", "base_rate", "rules", "points",
+    "points_refitted",
+)  # fmt: skip
 FOLD_ROWS = pa.schema(
     [
         ("snapshot", pa.int64()),
@@ -28,21 +33,7 @@ FOLD_ROWS = pa.schema(
         ("opened_at", pa.timestamp("us")),
         ("label", pa.int8()),
         ("passes", pa.bool_()),
-        *(
-            (name, pa.float64())
-            for name in (
-                "margin",
-                "propensity",
-                "propensity_low",
-                "propensity_high",
-                "logistic",
-                "base_rate",
-                "rules",
-                "points",
-                "points_refitted",
-                "refitted",
-            )
-        ),
+        *((name, pa.float64()) for name in (*NUMBERS, "refitted")),
     ]
 )
 

@@ -16,7 +16,7 @@ from pipeline.hygiene.account import Cleaned
 from pipeline.hygiene.clean import clean
 from pipeline.hygiene.records import Records
 from pipeline.source.activities import SCHEMA, note_absent, note_strange_names, read_activities
-from pipeline.source.engine import Engine
+from pipeline.source.engine import Engine, Raw
 from pipeline.source.findings import Findings
 from pipeline.source.leads import Reading, join_entities, read_leads, read_versions
 from pipeline.source.outcomes import observed_until, read_label, read_outcomes, read_stages
@@ -77,10 +77,7 @@ def load(
         ``findings`` for the caller to raise or show.
     """
     reading = Reading(Engine(), config, now, Findings(config.checks.tolerate), known)
-    leads_config = config.leads
-    if leads_file is not None:
-        leads_config = config.leads.model_copy(update={"table": str(leads_file.resolve())})
-    raw = reading.open("leads", leads_config)
+    raw = _open_leads(reading, leads_file)
     if config.flat:
         return _flat(reading, raw, scoring=leads_file is not None)
     leads, own = read_leads(reading, raw)
@@ -111,6 +108,13 @@ def load(
         counts=reading.counts,
         hygiene=cleaned,
     )
+
+
+def _open_leads(reading: Reading, leads_file: Path | None) -> Raw:
+    config = reading.config.leads
+    if leads_file is not None:
+        config = config.model_copy(update={"table": str(leads_file.resolve())})
+    return reading.open("leads", config)
 
 
 def _flat(reading: Reading, raw: Any, *, scoring: bool) -> Dataset:
