@@ -241,13 +241,10 @@ def _refusal(
 ) -> str:
     trial, unit = failed.trial, window.replay.unit
     within = f" with at most {parameters['per_week']:g} new MQLs a week" if policy == "capacity" else ""
-    can = (
-        f"the best that can be promised is {percent(best['at_least'])}" if best else "nothing can be promised"
-    )
     return (
         f"No cutoff{within} can promise {percent(parameters['at_least'])} with "
         f"{percent(parameters['confidence'])} confidence: where the most was to be expected, "
-        f"{trial.successes} of {trial.units} {unit}s converted; {can}."
+        f"{trial.successes} of {trial.units} {unit}s converted{'' if best else '; nothing can be promised'}."
     )
 
 

@@ -72,11 +72,24 @@ def with_and_without(effect: dict[str, Any]) -> str:
 
 
 def show_hygiene(out: Console, hygiene: dict[str, Any]) -> None:
-    """Print what each measure of hygiene found, did and changed."""
-    out.print("[bold]Hygiene[/]")
-    effects = hygiene.get("effects", {})
-    for measure in hygiene["measures"]:
+    """Print what each measure of hygiene found, did and changed; what found nothing, in a line."""
+    measures, effects = hygiene["measures"], hygiene.get("effects", {})
+    found = [m for m in measures if m["found"]]
+    out.print(f"[bold]Hygiene:[/]{'' if found else ' nothing found.'}")
+    for measure in found:
         out.print(f"  {escape(measure['words'])}", soft_wrap=True)
         effect = effects.get(measure["name"])
         if effect:
             out.print(f"    {escape(with_and_without(effect))}", soft_wrap=True)
+    rest = [m for m in measures if not m["found"]]
+    for title, chosen in (
+        ("Nothing found of", [m for m in rest if m["on"] and not _impossible(m)]),
+        ("Switched off", [m for m in rest if not m["on"]]),
+        ("Not possible with these tables", [m for m in rest if m["on"] and _impossible(m)]),
+    ):
+        if chosen:
+            out.print(f"  [dim]{title}: {', '.join(m['name'] for m in chosen)}.[/]", soft_wrap=True)
+
+
+def _impossible(measure: dict[str, Any]) -> bool:
+    return measure["done"].startswith("not ")

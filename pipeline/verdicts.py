@@ -36,7 +36,7 @@ def _promised(cutoff: dict[str, Any]) -> list[str]:
         done = on["converted"] if "converted" in on else on["caught"]
         return [f"Promise: {promise['words'].rstrip('.')} (seen in {done} of {on['units']}).", *ahead]
     if "withdrawn" in evidence:
-        return [f"Its promise is withdrawn: {evidence['withdrawn']['words']}"]
+        return ["Its promise is withdrawn, because the base rate moved."]
     return ["An estimate, not a promise.", *_instead(evidence), *ahead]
 
 

@@ -55,7 +55,7 @@ def test_whether_it_held_on_later_leads_is_said(verdict, share, high, said):
 
 def test_a_promise_that_the_drift_took_away_is_said_to_be_withdrawn():
     said = cutoff_sentence(cutoff(None, withdrawn={"words": "The rate doubled.", "promise": PROMISE}))
-    assert "Its promise is withdrawn: The rate doubled." in said
+    assert "Its promise is withdrawn, because the base rate moved." in said
     assert "At least 20 %" not in said
 
 
