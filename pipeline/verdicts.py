@@ -22,6 +22,7 @@ def cutoff_sentence(cutoff: dict[str, Any]) -> str:
     if evidence.get("mqls_per_week") is not None:
         said += f"; {evidence['mqls_per_week']:.1f} new MQLs a week"
     parts = [f"Cutoff by {policy}: propensity {cutoff['level']:.3f}.", *_promised(cutoff), f"{said}."]
+    parts += [*_queue(evidence), *_flat(evidence)]
     if "test" in evidence:
         parts.append(f"In the test window {_converted(evidence['test'])}.")
     return " ".join([*parts, *_kept(evidence)])
@@ -38,6 +39,27 @@ def _promised(cutoff: dict[str, Any]) -> list[str]:
     if "withdrawn" in evidence:
         return ["Its promise is withdrawn, because the base rate moved."]
     return ["An estimate, not a promise.", *_instead(evidence), *ahead]
+
+
+def _queue(evidence: dict[str, Any]) -> list[str]:
+    """Say what waits for sales where the policy fills its capacity."""
+    queue = evidence.get("queue")
+    if not queue:
+        return []
+    return [
+        f"With {queue['per_week']:g} worked a week, {queue['mean']:.0f} wait on average, and "
+        f"{queue['largest']:.0f} in the worst week of a usual year ({queue['longest_wait']:.1f} weeks of work)."
+    ]
+
+
+def _flat(evidence: dict[str, Any]) -> list[str]:
+    """Say how much the choice of the level matters where contacts and wins have a value."""
+    flat = (evidence.get("net_value") or {}).get("flat")
+    if not flat:
+        return []
+    return [
+        f"There any level from {flat['low']:.3f} to {flat['high']:.3f} brought at least 95 % of the best value."
+    ]
 
 
 def _instead(evidence: dict[str, Any]) -> list[str]:
