@@ -48,7 +48,7 @@ def _queue(evidence: dict[str, Any]) -> list[str]:
         return []
     return [
         f"With {queue['per_week']:g} worked a week, {queue['mean']:.0f} wait on average, and "
-        f"{queue['largest']:.0f} in the worst week of a usual year ({queue['longest_wait']:.1f} weeks of work)."
+        f"{queue['largest']:.0f} in the worst week of a usual year ({queue['longest_wait']:.1f} weeks of it)."
     ]
 
 
@@ -58,7 +58,7 @@ def _flat(evidence: dict[str, Any]) -> list[str]:
     if not flat:
         return []
     return [
-        f"There any level from {flat['low']:.3f} to {flat['high']:.3f} brought at least 95 % of the best value."
+        f"Any level from {flat['low']:.3f} to {flat['high']:.3f} brought at least 95 % of the best value."
     ]
 
 

@@ -64,7 +64,7 @@ def test_a_capacity_tells_of_the_queue_and_a_value_of_how_flat_its_optimum_is():
     said = cutoff_sentence(cutoff(PROMISE, queue=queue))
     assert "With 10 worked a week, 8 wait on average, and 19 in the worst week" in said
     said = cutoff_sentence(cutoff(PROMISE, net_value={"flat": {"low": 0.11, "high": 0.18}}))
-    assert "any level from 0.110 to 0.180 brought at least 95 % of the best value" in said
+    assert "Any level from 0.110 to 0.180 brought at least 95 % of the best value" in said
 
 
 def test_what_cannot_be_promised_names_what_can_and_what_it_would_take():
