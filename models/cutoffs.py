@@ -242,9 +242,10 @@ def _refusal(
     trial, unit = failed.trial, window.replay.unit
     within = f" with at most {parameters['per_week']:g} new MQLs a week" if policy == "capacity" else ""
     return (
-        f"No cutoff{within} can promise {percent(parameters['at_least'])} with "
-        f"{percent(parameters['confidence'])} confidence: where the most was to be expected, "
-        f"{trial.successes} of {trial.units} {unit}s converted{'' if best else '; nothing can be promised'}."
+        f"No cutoff{within} is certified to keep {percent(parameters['at_least'])} with "
+        f"{percent(parameters['confidence'])} confidence: the tests begin where the most was to be expected, "
+        f"at a propensity of {trial.candidate.level:.3f}, and {trial.successes} of {trial.units} {unit}s "
+        f"converted there{'' if best else ', which allows no promise at all'}."
     )
 
 

@@ -128,6 +128,15 @@ def _words(moved: Sequence[dict[str, Any]], checks: Sequence[dict[str, Any]]) ->
             for check in moved
         )
         return f"The base rate moved: {said}. What held then need not hold for the leads to come."
-    if any(check["ratio"] is not None for check in checks):
+    seen = [check for check in checks if check["ratio"] is not None]
+    unsure = [check for check in seen if check["low"] < BAND[0] or check["high"] > BAND[1]]
+    if unsure:
+        widest = max(unsure, key=lambda check: check["high"] / check["low"])
+        return (
+            "No move of the base rate beyond chance was seen; with so few wins it may still have changed: "
+            f"{widest['between']} leads converted {widest['low']:.2f} to {widest['high']:.2f} times as often "
+            "(99 % interval)."
+        )
+    if seen:
         return "The base rate did not move while the model was built, beyond chance and season."
     return "Whether the base rate moves cannot be seen in this data."

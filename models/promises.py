@@ -84,7 +84,7 @@ def words(what: What, at_least: float, confidence: float, unit: str, horizon: st
         whose = " (the first of each account)" if unit == "account" else ""
         return f"At least {said} of wins{whose} were MQLs before, with {sure} confidence."
     whose = " (the first of each account)" if unit == "account" else ""
-    return f"At least {said} of MQLs{whose} convert{_within(horizon)}, with {sure} confidence."
+    return f"At least {said} of MQLs{whose} convert{within(horizon)}, with {sure} confidence."
 
 
 def percent(share: float) -> str:
@@ -92,7 +92,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
-def _within(horizon: str | None) -> str:
+def within(horizon: str | None) -> str:
+    """Return a horizon as people say it, or nothing."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", horizon or "")
     if match is None:
         return ""

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import subprocess
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.bundle import Bundle, bundle_digest
 from models.learning import Learned
 from pipeline.config import Config
 from pipeline.evaluating import cutoffs_account
+from pipeline.versions import file_digests, versions
 
 if TYPE_CHECKING:
     from pipeline.train import Work
-
-VERSIONS = ("propense", "scikit-learn", "lightgbm", "pandas", "mlflow", "shap", "duckdb", "ibis-framework")
 
 
 def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +35,7 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
         "hygiene": {"measures": work.dataset.hygiene.to_dict(), "effects": doubts["hygiene"]},
         "backtest": work.backtested,
         "calibration": {"method": learned.calibration.method, "evidence": learned.calibration.evidence},
-        "cutoffs": cutoffs_account(learned.predictions, bundle),
+        "cutoffs": cutoffs_account(learned.predictions, bundle, prepared.test_wins),
         "bands": bundle.bands.to_dict(),
         "drift": learned.drift.to_dict(),
         # The address is taken as it is today too: a later form may have filled it in.
@@ -71,36 +65,3 @@ def _model(bundle: Bundle, config: Config) -> dict[str, Any]:
         "settings": bundle.classifier.settings_.to_dict(),
         "bundle_digest": bundle_digest(bundle.to_texts()),
     }
-
-
-def file_digests(config: Config) -> dict[str, str]:
-    """Return the SHA-256 of every data file, by its path in the configuration."""
-    tables = [config.leads, *config.activities, *config.entities, *config.history]
-    paths = [t.table for t in tables]
-    paths += [t.table for t in (config.outcomes, config.stages) if t is not None and t.table]
-    digests = {}
-    for path in dict.fromkeys(paths):
-        whole = config.root / path
-        for file in sorted(f for f in whole.rglob("*") if f.is_file()) if whole.is_dir() else [whole]:
-            name = path if file == whole else f"{path}/{file.relative_to(whole)}"
-            with file.open("rb") as stream:
-                digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return digests
-
-
-def versions() -> dict[str, str | None]:
-    """Return the versions that a result depends on, and the commit of this code if it is known."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    found |= {name: metadata.version(name) for name in VERSIONS}
-    return found | {"git_commit": _git_commit()}
-
-
-def _git_commit() -> str | None:
-    here = Path(__file__).resolve().parent
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()

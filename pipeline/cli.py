@@ -136,13 +136,16 @@ def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_
     """Score every lead open at a moment, into scores.parquet and excluded.parquet."""
     from pipeline.score import score as run
     from pipeline.terminal import show_scores
-    from pipeline.verdicts import stale
+    from pipeline.verdicts import nobody_passes, stale
 
     config, now = _config(config_file), _now()
     folder = _folder(config, output)
     scored = run(config, as_of or now, now, folder, leads_file=leads_file, tell=_teller())
-    warning = stale(scored.dataset.observed_until, as_of or now)
-    show_scores(scored.scores, scored.excluded, scored.bundle.about, warning)
+    warnings = [
+        stale(scored.dataset.observed_until, as_of or now),
+        nobody_passes(scored.bundle.bands.to_dict()),
+    ]
+    show_scores(scored.scores, scored.excluded, scored.bundle.about, warnings)
     click.echo(f"Wrote {folder / 'scores.parquet'} and {folder / 'excluded.parquet'}.")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from features.errors import listed
 from pipeline.config_tables import Section
 
 Reason = Annotated[str, Field(min_length=3, description="why, for those who read the result")]
@@ -16,8 +17,9 @@ class Hygiene(Section):
 
     duplicates: bool = Field(default=True, description="merge leads of one person into the earliest")
     tests: bool = Field(default=True, description="leave out test leads")
-    own_domains: list[str] = Field(
-        default_factory=list, description="e-mail domains of the company itself: employees are left out"
+    own_domains: list[Annotated[str, Field(pattern=r"^@?[^@\s]+\.[^@\s]+$")]] = Field(
+        default_factory=list,
+        description="e-mail domains of the company itself: employees are left out",
     )
     bots: bool = Field(default=True, description="remove clicks that a machine made, not the lead")
     impossible: bool = Field(default=True, description="remove activities that cannot have happened")
@@ -50,6 +52,16 @@ class Guard(Section):
 
     on: bool = Field(default=True, description="judge every column, kind and table at each training")
     overrule: list[Overrule] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Guard:
+        names = [rule.name for rule in self.overrule]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{listed(map(repr, twice))} is overruled more than once")
+        if names and not self.on:
+            raise ValueError("on = false has no verdicts to overrule; use `ignore` to leave something out")
+        return self
 
 
 class CutoffConfig(Section):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.errors import ConfigurationError, DataError, DeliveryError, listed, nearest
-from models.decision import BANDS, settle
 from pipeline.config import Config, Destination
 from pipeline.levels import Levels
 from pipeline.score import SCORES
@@ -63,7 +63,10 @@ def _scores(folder: Path, destination: Destination) -> tuple[pd.DataFrame, Level
             f"scores.parquet has no columns {listed(map(repr, unknown))}.", allowed=listed(SCORES.names, 20)
         )
     table = pq.read_table(path)
-    return table.to_pandas(), Levels.read(table.schema.metadata or {})
+    metadata = table.schema.metadata or {}
+    scores = table.to_pandas()
+    asked = set(json.loads(metadata.get(b"asked", b"[]")))
+    return scores.assign(asked=scores["lead_id"].isin(asked)), Levels.read(metadata)
 
 
 def _rows(
@@ -71,10 +74,7 @@ def _rows(
 ) -> pd.DataFrame:
     """Return what is to be written; a band that the lead had keeps it, as far as the hysteresis goes."""
     if levels is not None and "band" in destination.fields:
-        had = scores["lead_id"].map(last)
-        scores = scores.assign(
-            band=settle(scores["propensity"], had.where(had.isin(BANDS), None), **asdict(levels))
-        )
+        scores = levels.settled(scores, last)
     return scores[["lead_id", *destination.fields]].map(_plain)
 
 

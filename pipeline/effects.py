@@ -57,7 +57,7 @@ def measured_effects(
         with ``measured``, ``matters`` and the ``leads`` and ``won`` leads with and without.
     """
     measures = active(raw.hygiene) if raw.config.hygiene.effects else []
-    suspects = [verdict for verdict in judgement.suspects if verdict.kept]
+    suspects = [v for v in judgement.verdicts if v.kept and v.verdict != "clear" and v.subject != "table"]
     if not measures and not suspects:
         return {"hygiene": {}, "suspects": {}}
     base = light_result(clean, prepared)
@@ -110,7 +110,7 @@ def _without_measure(
     off: Any = [] if switch in ("own_domains", "leave_out") else False
     hygiene = raw.config.hygiene.model_copy(update={switch: off})
     other = dropped(load(raw.config.model_copy(update={"hygiene": hygiene}), now), *left_out)
-    return other, prepare(other, bounds=prepared.bounds)
+    return other, prepare(other, ship=prepared.rows("test").empty, bounds=prepared.bounds)
 
 
 def _tried(suspects: list[Verdict]) -> dict[str, list[Verdict]]:

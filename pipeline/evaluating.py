@@ -66,11 +66,14 @@ def evaluate_test(
     return found
 
 
-def cutoffs_account(predictions: pd.DataFrame, bundle: Bundle) -> list[dict[str, Any]]:
+def cutoffs_account(
+    predictions: pd.DataFrame, bundle: Bundle, wins: pd.DataFrame | None = None
+) -> list[dict[str, Any]]:
     """Return the cutoffs for ``train.json``; ``evidence.test`` is what each did in the test window.
 
     Counted as in the decision window: a lead is an MQL once, at its first crossing. ``promise`` there
-    says whether what was promised held, on the groups whose first crossing was seen.
+    says whether what was promised held, on the groups whose first crossing was seen; `wins` (lead_id,
+    group_id, won_at) are all wins in the test window's time, also of leads never scored before.
     """
     test = predictions[predictions["part"] == "test"]
     if test.empty:
@@ -85,13 +88,13 @@ def cutoffs_account(predictions: pd.DataFrame, bundle: Bundle) -> list[dict[str,
         if cutoff.level is not None:
             seen = crossings.at(cutoff.level)
             if cutoff.promise is not None:
-                seen["promise"] = _kept(cutoff.promise, table)
+                seen["promise"] = _kept(cutoff.promise, table, wins)
             account["evidence"] = {**account["evidence"], "test": seen}
         found.append(account)
     return found
 
 
-def _kept(promise: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+def _kept(promise: dict[str, Any], table: pd.DataFrame, wins: pd.DataFrame | None) -> dict[str, Any]:
     """Return promised beside realised in the test window.
 
     A lead from before the window that is above the level on its first date crossed nobody knows when:
@@ -104,7 +107,7 @@ def _kept(promise: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
         table = table[~table["group_id"].isin(first.loc[unseen, "group_id"])]
     if table.empty:
         return realised(promise, 0, 0)
-    return realised(promise, *counted(promise, Replay.of(table)))
+    return realised(promise, *counted(promise, Replay.of(table, wins=wins)))
 
 
 def _selected(test: pd.DataFrame, bundle: Bundle, rules_mql_at: float | None) -> dict[str, pd.Series]:

@@ -43,7 +43,7 @@ class Prepared:
 
     ``decision_share`` is the share of all leads of the decision window's time that its snapshots
     stand for. ``wins`` (lead_id, group_id, won_at) are those of the decision window's leads within its
-    time, seen before or not; None without times.
+    time, seen before or not, and ``test_wins`` those of all leads in the test window's; None without times.
     """
 
     snapshots: ir.Table
@@ -52,6 +52,7 @@ class Prepared:
     split: str
     decision_share: float = 1.0
     wins: pd.DataFrame | None = None
+    test_wins: pd.DataFrame | None = None
 
     def rows(self, *windows: str) -> pd.DataFrame:
         """Return the keys of some windows."""
@@ -179,14 +180,11 @@ def placed(dataset: Dataset, seen: Timeline, bounds: Bounds) -> Prepared:
     in_time = calendar & (own == "decision")
     share = float((in_time & (keys["window"] == "decision")).sum() / max(in_time.sum(), 1))
     found = _used(dataset, seen.snapshots, keys, bounds)
-    return replace(found, decision_share=share or 1.0, wins=_decided(seen.wins, bounds, window_of))
-
-
-def _decided(wins: pd.DataFrame, bounds: Bounds, window_of: pd.Series) -> pd.DataFrame:
-    """Return the wins of the decision window's leads within its time."""
+    wins = seen.wins
     drawn_there = wins["group_id"].map(window_of) == "decision"
-    in_time = (wins["won_at"] >= bounds.decision) & (wins["won_at"] <= bounds.build_until)
-    return wins[drawn_there & in_time].reset_index(drop=True)
+    decided = wins[drawn_there & wins["won_at"].between(bounds.decision, bounds.build_until)]
+    tested = wins[wins["won_at"].between(bounds.test, bounds.test_until)]
+    return replace(found, decision_share=share or 1.0, wins=decided, test_wins=tested)
 
 
 def bounds_of(dataset: Dataset, moments: pd.Series, *, ship: bool = False) -> Bounds:
@@ -195,8 +193,9 @@ def bounds_of(dataset: Dataset, moments: pd.Series, *, ship: bool = False) -> Bo
     config = dataset.config
     horizon = config.snapshots.horizon
     if ship:  # dates pinned for a test say nothing of a training without one
-        now = pd.Timestamp(dataset.observed_until)
-        return bounds_at(moments, horizon, now, now)
+        now, first = pd.Timestamp(dataset.observed_until), config.windows.train_from
+        start = None if first is None else pd.Timestamp(utc(first, config.project.timezone))
+        return bounds_at(moments, horizon, now, now, start)
     names = ("train_from", "calibration_from", "decision_from", "test_from", "test_until")
     pinned = {n: getattr(config.windows, n) for n in names}
     pinned = {n: utc(d, config.project.timezone) if d is not None else None for n, d in pinned.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class Scored:
 
     ``scores`` has the columns of `SCORES` and the margin, times as naive UTC; ``excluded`` those of
     `EXCLUDED`. ``survivor_of`` gives, for records that a person is scored under because its first one
-    was closed, the lead under which its data is kept.
+    was closed, the lead under which its data is kept; ``asked`` are the leads that asked for sales.
     """
 
     scores: pd.DataFrame
@@ -80,6 +81,7 @@ class Scored:
     dataset: Dataset
     run_id: str
     survivor_of: dict[str, str] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
 def score(
@@ -116,7 +118,11 @@ def score(
     run = {"run_id": scored.run_id}  # the same in both, so that they can be told to belong together
     with staging(folder, "scoring") as staged:
         write_parquet(staged / "excluded.parquet", scored.excluded, EXCLUDED.with_metadata(run))
-        levels = {**run, "levels": Levels.of(scored.bundle.bands).write()}
+        levels = {
+            **run,
+            "levels": Levels.of(scored.bundle.bands).write(),
+            "asked": json.dumps(sorted(scored.asked)),
+        }
         write_parquet(staged / "scores.parquet", scored.scores, SCORES.with_metadata(levels))
         with uninterrupted(), locked(folder):
             for name in ("excluded.parquet", "scores.parquet"):
@@ -168,7 +174,9 @@ def score_with(
     keys = keys.assign(lead_id=keys["lead_id"].replace(records))
     excluded = _excluded(dataset, keys, as_of, given=leads_file is not None)
     found = _with_keys(scores, keys, champion, run_id)
-    return Scored(found, excluded, bundle, dataset, run_id, {record: one for one, record in records.items()})
+    wants = frozenset() if asked is None else frozenset(keys.loc[asked.index[asked], "lead_id"])
+    survivor_of = {record: one for one, record in records.items()}
+    return Scored(found, excluded, bundle, dataset, run_id, survivor_of, wants)
 
 
 def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:

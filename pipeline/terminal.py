@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +137,11 @@ def show_result(out: Console, account: dict[str, Any]) -> None:
 
 
 def show_scores(
-    scores: pd.DataFrame, excluded: pd.DataFrame, about: dict[str, Any], warning: str = ""
+    scores: pd.DataFrame, excluded: pd.DataFrame, about: dict[str, Any], warnings: Sequence[str] = ()
 ) -> None:
     """Print how many leads are in each band, and the best of them; `about` is the bundle's."""
     out = console()
-    if warning:
+    for warning in filter(None, warnings):
         out.print(f"[bold yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     if scores.empty:
         out.print("No open lead to score at that moment: both files are written, and scores are empty.")
@@ -151,7 +151,7 @@ def show_scores(
         out.print(f"The model was tested on windows split {SPLITS[about['split']]}.", soft_wrap=True)
     if len(excluded):
         counts = excluded["reason"].value_counts()
-        shown = ", ".join(f"{reason}: {n:,}" for reason, n in counts.items())
+        shown = ", ".join(f"{n:,} {str(reason).replace('_', ' ')}" for reason, n in counts.items())
         out.print(f"Open but not scored: {shown} (excluded.parquet).")
 
 

@@ -79,15 +79,15 @@ def train(
     ------
     PropenseError
         The data is wrong (nothing is trained), or cannot support the job; to `ship`, there is no backtest
-        of this configuration on this data.
+        of this configuration.
     """
+    backtested = latest(folder, config)
+    if ship and backtested is None:
+        raise no_backtest(folder, config)
     stages = Stages(tell)
     with stages.stage("source", "reading the tables"):
         dataset = load(config, now)
         dataset.findings.raise_errors()
-    backtested = latest(folder, config)
-    if ship and backtested is None:
-        raise no_backtest(folder)
     with stages.stage("snapshots", "taking snapshots"):
         prepared = prepare(dataset, ship=ship)
         check_enough(prepared.summary, ship=ship)
@@ -141,7 +141,8 @@ def _train(work: Work, staged: Path, folder: Path) -> Trained:
         learned = learn(
             examples_of(prepared, features, points, config), vocabulary, work.about, choices(config)
         )
-    with stages.stage("evaluation", "evaluating on the test window"):
+    said = "evaluating" if work.ship else "evaluating on the test window"
+    with stages.stage("evaluation", said):
         found = evaluated(learned, config, ship=work.ship)
     with stages.stage("doubts", "replaying leads, measuring what hygiene and suspects change"):
         doubts = measured_effects(work.dataset, dataset, prepared, work.judgement, work.now)

@@ -15,12 +15,18 @@ MOST_SHOWN = 12
 def show_backtested(out: Console, account: dict[str, Any]) -> None:
     """Print what the backtest of this procedure says, or how to get one."""
     found = account["backtest"]
+    if found is None and account["split"] in ("random", "group"):
+        return  # nothing to roll through
     if found is None:
         out.print("[bold]Backtest:[/] none of this configuration yet; `propense backtest` makes one.")
         return
     out.print(f"[bold]Backtest of the procedure:[/] {escape(found['sentence'])}", soft_wrap=True)
     for text in found["words"]:
         out.print(f"  {escape(text)}", soft_wrap=True)
+    if not found["data"]["same"]:
+        until = (found["data"]["observed_until"] or "")[:10]
+        which = f" (up to {until})" if until else ""
+        out.print(f"  It ran on other data{which}: run it again from time to time.")
     if account["shipped"]:
         out.print("  This model has no test window of its own: these numbers are the procedure's.")
 
@@ -38,6 +44,9 @@ def show_guard(out: Console, guard: dict[str, Any]) -> None:
         effect = guard.get("effects", {}).get(verdict["name"])
         if effect:
             out.print(f"    {escape(with_and_without(effect))}", soft_wrap=True)
+    together = guard.get("effects", {}).get("all suspects")
+    if together:
+        out.print(f"  All suspects together: {escape(with_and_without(together))}", soft_wrap=True)
     replayed = guard.get("replay")
     if replayed and replayed["finding"]:
         out.print(f"  [bold yellow]by time:[/] {escape(replayed['finding'])}", soft_wrap=True)
@@ -48,11 +57,12 @@ def show_guard(out: Console, guard: dict[str, Any]) -> None:
 def _verdict(verdict: dict[str, Any]) -> str:
     style, word = VERDICTS.get(verdict["verdict"], ("dim", "clear"))
     words = "; ".join(e["words"] for e in verdict["evidence"])
-    said = f"[{style}]{word}:[/] {verdict['subject']} '{escape(verdict['name'])}' {escape(words)}"
-    if verdict.get("overruled"):
-        done = "kept" if verdict["kept"] else "left out"
-        said += f" [bold]{done.capitalize()} by you:[/] {escape(verdict['overruled'])}"
-    return said
+    name = f"{verdict['subject']} '{escape(verdict['name'])}'"
+    if not verdict.get("overruled"):
+        return f"[{style}]{word}:[/] {name} {escape(words)}"
+    done = "kept" if verdict["kept"] else "left out"
+    yours = f"[bold]{done} by you:[/] {name} ({escape(verdict['overruled'])})"
+    return f"{yours}. The guard: {word}, it {escape(words)}"
 
 
 def with_and_without(effect: dict[str, Any]) -> str:

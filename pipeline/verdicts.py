@@ -15,17 +15,34 @@ def cutoff_sentence(cutoff: dict[str, Any]) -> str:
     """Say a cutoff, what it promises or why it does not, and its evidence in both windows."""
     evidence, policy = cutoff["evidence"], cutoff["policy"]
     if cutoff["level"] is None:
-        return " ".join([f"Cutoff by {policy}: none. {evidence.get('why', '')}", *_instead(evidence)]).strip()
+        asked = _asked(evidence.get("parameters", {}))
+        return " ".join([f"Cutoff by {policy}{asked}: none. {evidence.get('why', '')}", *_instead(evidence)])
     said = f"In the decision window {_converted(evidence)}"
-    if evidence.get("share_caught") is not None:
-        said += f", which caught {evidence['share_caught']:.0%} of the conversions"
-    if evidence.get("mqls_per_week") is not None:
-        said += f"; {evidence['mqls_per_week']:.1f} new MQLs a week"
-    parts = [f"Cutoff by {policy}: propensity {cutoff['level']:.3f}.", *_promised(cutoff), f"{said}."]
+    if evidence.get("mqls_per_week") is not None and evidence["mqls"]:
+        said += f": {evidence['mqls_per_week']:.1f} new MQLs a week"
+    asked = _asked(evidence["parameters"])
+    parts = [f"Cutoff by {policy}{asked}: propensity {cutoff['level']:.3f}.", *_promised(cutoff), f"{said}."]
     parts += [*_queue(evidence), *_flat(evidence)]
     if "test" in evidence:
         parts.append(f"In the test window {_converted(evidence['test'])}.")
     return " ".join([*parts, *_kept(evidence)])
+
+
+ASKED = {
+    "at_least": "at least {:.0%}",
+    "per_week": "{:g} a week",
+    "cost": "a contact costs {:g}",
+    "value": "a win brings {:g}",
+    "propensity": "yours",
+}
+
+
+def _asked(parameters: dict[str, Any]) -> str:
+    """Return what was asked of the policy, so that two cutoffs of one policy can be told apart."""
+    given = [
+        form.format(parameters[name]) for name, form in ASKED.items() if parameters.get(name) is not None
+    ]
+    return f" ({', '.join(given)})" if given else ""
 
 
 def _promised(cutoff: dict[str, Any]) -> list[str]:
@@ -67,7 +84,7 @@ def _instead(evidence: dict[str, Any]) -> list[str]:
     found = []
     if evidence.get("best_promise"):
         best = evidence["best_promise"]
-        found.append(f"What can be promised, at a propensity of {best['level']:.3f}: {best['words']}")
+        found.append(f"What can be promised, from a propensity of {best['level']:.3f} on: {best['words']}")
     if evidence.get("leads_needed"):
         found.append(evidence["leads_needed"]["words"])
     return found
@@ -91,7 +108,7 @@ def _converted(evidence: dict[str, Any]) -> str:
     if estimate["value"] is None:
         return "nobody was an MQL"
     return (
-        f"{estimate['value']:.0%} of {evidence['mqls']:,} MQLs converted after first crossing it "
+        f"{estimate['value']:.0%} of {evidence['mqls']:,} MQLs converted "
         f"(90 % interval {estimate['low']:.0%} to {estimate['high']:.0%})"
     )
 
@@ -99,16 +116,25 @@ def _converted(evidence: dict[str, Any]) -> str:
 def doubts(account: dict[str, Any]) -> list[str]:
     """Return what speaks against trusting a result, most serious first."""
     found = []
+    verdicts = account.get("guard", {}).get("verdicts", [])
+    kept = [v["name"] for v in verdicts if v["verdict"] == "excluded" and v["kept"]]
+    if kept:
+        found.append(
+            f"You keep what the leak guard would leave out: {', '.join(kept)}. If it is right, no number "
+            "here will hold on leads to come."
+        )
     if account["drift"]["moved"]:
         found.append(f"{account['drift']['words']} No cutoff promises anything.")
     if account["test"] is None:
         return found
     auc = account["test"]["auc"]["propense"]["value"]
     if auc is not None and auc > TOO_GOOD:
+        suspects = [v["name"] for v in verdicts if v["verdict"] == "suspect" and v["kept"]]
+        first = f"Look at the suspects first: {', '.join(suspects[:5])}. " if suspects else ""
         found.append(
             f"An AUC of {auc:.3f} is too good to be true: a column or an activity probably follows from the "
-            "outcome, and the leak guard could not prove it. List it under `ignore`, or its kind under "
-            "`activity_kinds`; `propense explain` shows what is strongest."
+            f"outcome. {first}List it under `ignore`, or its kind under `activity_kinds`; "
+            "`propense explain` shows what is strongest."
         )
     gap = account["difference"]["auc"]
     if gap["high"] is not None and gap["high"] < 0:
@@ -123,6 +149,18 @@ def doubts(account: dict[str, Any]) -> list[str]:
             f"log loss lower by {loss['value']:.4f}."
         )
     return found
+
+
+def nobody_passes(bands: dict[str, Any]) -> str:
+    """Return a warning if no cutoff is in force, so that nobody can be an MQL, else an empty text."""
+    cutoff = bands["mql"]
+    if cutoff["level"] is not None:
+        return ""
+    why = cutoff["evidence"].get("why", "")
+    return (
+        f"No cutoff is in force, so no lead is an MQL. {why} Choose another policy under [[cutoffs]], or "
+        "ask it for less, and train again."
+    )
 
 
 def stale(observed_until: datetime | None, as_of: datetime) -> str:

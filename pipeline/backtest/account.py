@@ -166,8 +166,7 @@ def _fold(
     rows = seen.rows[inside]
     mql = seen.own["propense"]
     wins = None if plan.wins is None or step is None else wins_between(plan.wins, rows["night"], step)
-    account = {key: value for key, value in found.items() if key != "shown"}
-    account |= {
+    account = found | {
         "until": f"{rows['night'].max().isoformat()}Z" if step is not None else None,
         "nights": int(rows["night"].nunique()),
         "scored": {"snapshots": len(rows), "leads": int(rows["lead_id"].nunique())},
@@ -239,7 +238,11 @@ def _overall(
     found = {
         "mqls": operated["propense"]["contacts"],
         "customers": operated["propense"]["customers"],
-        "realised": {**proportion(int(units["label"].sum()), len(units)), "units": len(units)},
+        "realised": {
+            **proportion(int(units["label"].sum()), len(units)),
+            "units": len(units),
+            "conversions": int(units["label"].sum()),
+        },
         "as_operated": {name: counts | value_of(config, counts) for name, counts in operated.items()},
         "ranking": ranking(rows, config.model.seed, resamples=200),
         "violations": violations(folds),

@@ -66,6 +66,12 @@ def plan(dataset: Dataset) -> Plan:
         There is no time order, or no two origins with enough past to train on.
     """
     split = dataset.config.split
+    if split == "group":
+        raise UnsupportedData(
+            'With split = "group" the windows do not follow each other, so there is no origin to roll.',
+            allowed='[windows] split = "time"',
+            todo="leave out split: the backtest makes windows in time order at each origin",
+        )
     if split == "random":
         raise UnsupportedData(
             "A flat table without an order has no past to train on and no future to test on.",
@@ -99,8 +105,7 @@ def _by_time(dataset: Dataset) -> Plan:
     notes = []
     if kept[0] > 0:
         notes.append(
-            f"The first origin is {dates[kept[0]]:%Y-%m-%d}: the {kept[0]} scoring dates before it serve as "
-            "its past, or had too few matured wins behind them to train on."
+            f"The first origin is {dates[kept[0]]:%Y-%m-%d}; the {kept[0]} scoring dates before are its past."
         )
     return Plan(folds, seen.snapshots, seen.keys["opened_at"], seen.wins, notes)
 

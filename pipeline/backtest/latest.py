@@ -9,6 +9,7 @@ from typing import Any
 from features.errors import ConfigurationError
 from pipeline.backtest.store import procedure
 from pipeline.config import Config
+from pipeline.versions import file_digests
 
 ACCOUNT = "backtest.json"
 KEPT = ("run_id", "procedure", "sentence", "words", "answer", "overall", "comparison", "reference", "notes")
@@ -27,11 +28,27 @@ def latest(folder: Path, config: Config) -> dict[str, Any] | None:
     if account.get("procedure") != procedure(config):
         return None
     folds = [{name: fold.get(name) for name in KEPT_OF_FOLD} for fold in account["folds"]]
-    return {**{name: account.get(name) for name in KEPT}, "folds": folds, "data": account["data"]}
+    same = account["data"]["digests"] == file_digests(config)
+    return {
+        **{name: account.get(name) for name in KEPT},
+        "folds": folds,
+        "data": {"observed_until": account["data"]["observed_until"], "same": same},
+    }
 
 
-def no_backtest(folder: Path) -> ConfigurationError:
+def possible(config: Config) -> bool:
+    """Return whether there is a time, or at least an order, to roll through."""
+    return config.split in ("time", "row")
+
+
+def no_backtest(folder: Path, config: Config) -> ConfigurationError:
     """Return the error of shipping what was never tested."""
+    if not possible(config):
+        return ConfigurationError(
+            "A model to ship has no test window of its own, and without an order in time there is no "
+            "backtest whose numbers could stand for it.",
+            todo="train without --ship; or give times, or rows in the order in which the leads came",
+        )
     stale = (folder / ACCOUNT).is_file()
     return ConfigurationError(
         "A model to ship has no test window of its own: its numbers are those of a backtest, and "

@@ -5,6 +5,7 @@ What goes in and comes out is plain (tables, numbers, text), so that no class of
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from features.vocabulary import Vocabulary
 from models.baselines import RefittedPoints
 from models.evaluation import evaluate
 from models.learning import Choices, Examples, learn
-from models.operation import Nights
 
 # Models that are ranked side by side: name and column of the predictions.
 RANKED = {
@@ -38,8 +38,11 @@ def run_fold(task: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
     ----------
     task
         name; examples, choices (fields of `Examples` and `Choices`); vocabulary (as a dictionary);
-        about; by_rule (n, rules) or None; order (n,) what first come goes by; nights.
+        about; by_rule (n, rules) or None; order (n,) what first come goes by; nights; apart, whether it
+        runs in a process of its own.
     """
+    if task["apart"]:  # Ctrl-C reaches every process of the terminal; the first one cleans up for all
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     examples = Examples(**task["examples"])
     choices = Choices(**task["choices"])
     learned = learn(examples, Vocabulary.from_dict(task["vocabulary"]), task["about"], choices)
@@ -63,7 +66,6 @@ def run_fold(task: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
         "calibration": {"method": learned.calibration.method},
         "drift": learned.drift.to_dict(),
         "ranking": ranking(rows, choices.seed),
-        "shown": _shown(rows),
     }
     return account, rows.reset_index(names="snapshot")
 
@@ -81,9 +83,3 @@ def ranking(rows: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> dict[s
     """Return metric, then model, then ``{value, low, high}`` over rows of leads open on the calendar."""
     models = {name: rows[column] for name, column in RANKED.items() if rows[column].notna().all()}
     return evaluate(rows["label"], models, rows["group_id"], resamples=resamples, seed=seed)
-
-
-def _shown(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what is told as soon as a fold is done; who was an MQL before it is not known here."""
-    nights = Nights(rows.assign(as_of=rows["night"]))
-    return nights.count(nights.first(rows["passes"]))

@@ -42,6 +42,8 @@ def promised_and_realised(
     """
     units = rows[mql].drop_duplicates("group_id")
     ours = units[units.index.isin(np.flatnonzero(inside))]
+    if first and step is not None:  # when those crossed who were there before, nobody saw
+        ours = ours[~_backlog(ours, rows["night"].min(), step)]
     converted = int(ours["label"].sum())
     promise = cutoff["promise"]
     checked = None
@@ -70,6 +72,11 @@ def violations(folds: list[dict[str, Any]]) -> int:
     return sum(fold["held"] == VIOLATED for fold in folds)
 
 
+def _backlog(mqls: pd.DataFrame, begin: pd.Timestamp, step: pd.Timedelta) -> pd.Series:
+    """Return which MQLs of the first night would have been seen, and may have crossed, before it."""
+    return (mqls["night"] == begin) & (mqls["opened_at"] < begin - step)
+
+
 def _volume(
     cutoff: dict[str, Any], mqls: pd.DataFrame, nights: pd.Series, step: pd.Timedelta | None, *, first: bool
 ) -> dict[str, Any] | None:
@@ -79,8 +86,7 @@ def _volume(
     weeks = float(nights.nunique() * step / WEEK)
     backlog = 0
     if first:  # who was open at the last scoring date before the first would have been seen then
-        begin = nights.min()
-        backlog = int(((mqls["night"] == begin) & (mqls["opened_at"] < begin - step)).sum())
+        backlog = int(_backlog(mqls, nights.min(), step).sum())
     return {
         "estimated": cutoff["evidence"].get("mqls_per_week"),
         "realised": (len(mqls) - backlog) / weeks,

@@ -14,7 +14,6 @@ from joblib import Parallel, delayed
 
 from features.errors import listed
 from pipeline import featuring
-from pipeline.account import file_digests, versions
 from pipeline.backtest.account import PREDICTIONS, account_of
 from pipeline.backtest.folds import Fold, Plan, plan
 from pipeline.backtest.one import run_fold
@@ -26,6 +25,7 @@ from pipeline.learning_inputs import choices, examples_of
 from pipeline.preparation import prepare
 from pipeline.registry import Registry
 from pipeline.source.dataset import Dataset, load
+from pipeline.versions import code_digest, file_digests, versions
 
 ACCOUNT = "backtest.json"
 ROWS = "backtest_predictions.parquet"
@@ -82,7 +82,7 @@ def backtest(
     tell("choosing the origins")
     clean, planned = _planned(dataset, tell)
     digests, made_by = file_digests(config), versions()
-    identity = identity_of(clean, planned) | {"data": digests, "versions": made_by}
+    identity = identity_of(clean, planned) | {"data": digests, "versions": made_by, "code": code_digest()}
     store = Store(folder, identity)
     _run_folds(Work(config, dataset, clean, planned, store, tell), jobs)
     tell("comparing the policies")
@@ -168,6 +168,7 @@ def _tasks(work: Work, folds: list[Fold], jobs: int) -> Iterator[dict[str, Any]]
             "by_rule": None if by_rule is None else by_rule.loc[index],
             "order": planned.order.loc[index],
             "nights": fold.nights,
+            "apart": jobs > 1,
         }
 
 
@@ -176,11 +177,10 @@ def _stamp(moment: datetime | None) -> str | None:
 
 
 def _said(name: str, account: dict[str, Any]) -> str:
-    auc, shown = account["ranking"]["auc"]["propense"]["value"], account["shown"]
-    told = f"{name}: AUC {auc:.2f}, " if auc is not None else f"{name}: "
-    if not shown["contacts"]:
-        return f"{told}no MQLs"
-    return f"{told}{shown['contacts']:,} MQLs, {shown['customers'] / shown['contacts']:.0%} converted"
+    # Who becomes an MQL is known once all folds are: who was one before is none again.
+    auc, promise = account["ranking"]["auc"]["propense"]["value"], account["cutoff"]["promise"]
+    told = f"{name}: " + ("" if auc is None else f"AUC {auc:.2f}, ")
+    return told + (f"{promise['at_least']:.0%} promised" if promise else "nothing promised")
 
 
 def _keep(config: Config, folder: Path, account: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:

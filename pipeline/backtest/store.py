@@ -45,8 +45,14 @@ def digest(value: Any) -> str:
 
 
 def procedure(config: Config) -> str:
-    """Return the digest of the procedure: all that the configuration decides about a training."""
-    return digest(config.model_dump(mode="json", exclude={"destinations", "backtest", "windows"}))
+    """Return the digest of the procedure: all that the configuration decides about a training.
+
+    Of the windows' dates only the first counts: the others are those of one training.
+    """
+    decided = config.model_dump(mode="json", exclude={"destinations", "backtest", "windows"})
+    del decided["hygiene"]["effects"]
+    first = config.windows.train_from
+    return digest({**decided, "split": config.split, "train_from": first.isoformat() if first else None})
 
 
 class Store:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.promises import within as said_within
+
 NAMES = {
     "propense": "propense",
     "points": "the points",
@@ -33,6 +35,11 @@ def sentence(account: dict[str, Any]) -> str:
     said += _fewer(answer["fewer_calls"]) if answer["customers_against"] else "; there, no call found one."
     if more["low"] <= 0 <= more["high"]:
         said += " The difference in customers is within what chance can do."
+    if account["overall"]["mqls"] < calls / 2:
+        said += (
+            f" So much if sales calls those whom propense ranks highest; by its own cutoff only "
+            f"{account['overall']['mqls']:,} leads would have been called."
+        )
     return said
 
 
@@ -40,16 +47,19 @@ def _fewer(fewer: dict[str, Any]) -> str:
     saved = fewer["value"]
     if saved is None:
         return "; even half as many calls again would not find the same customers."
-    low, high = (None if fewer[end] is None else f"{fewer[end]:+,.0f}" for end in ("low", "high"))
+    low, high = (None if fewer[end] is None else _calls(fewer[end]) for end in ("low", "high"))
     span = f"{low} to {high}" if low and high else f"up to {high}, the lower end is not known"
-    word = "fewer" if saved >= 0 else "MORE"
-    return f"; with the same customers, {abs(int(saved)):,} {word} calls (90 % interval {span})."
+    return f"; with the same customers, {_calls(saved)} calls (90 % interval {span})."
+
+
+def _calls(fewer: float) -> str:
+    return f"{abs(int(fewer)):,} {'fewer' if fewer >= 0 else 'MORE'}"
 
 
 def words(account: dict[str, Any]) -> list[str]:
     """Return what else there is to say, the most important first."""
     overall, folds = account["overall"], account["folds"]
-    within = f" within {account['horizon']}" if account["horizon"] else ""
+    within = said_within(account["horizon"])
     said = [
         f"{len(folds)} times, from {folds[0]['origin']} on, the model was trained on what had matured by "
         "then, and its cutoff used until the next time.",
@@ -76,23 +86,24 @@ def _operated(overall: dict[str, Any], within: str) -> str:
     realised = overall["realised"]
     if realised["value"] is None:
         return "No lead became an MQL."
-    interval = f"{realised['low']:.0%} to {realised['high']:.0%}{_unit(overall)}"
-    return (
-        f"{overall['mqls']:,} leads became MQLs; {overall['customers']:,} of them converted{within}: "
-        f"{realised['value']:.0%} (90 % interval {interval})."
-    )
-
-
-def _unit(overall: dict[str, Any]) -> str:
-    fewer = overall["realised"]["units"] < overall["mqls"]
-    return ", of the first of each account" if fewer else ""
+    said = f"{overall['mqls']:,} leads became MQLs, and {overall['customers']:,} of them converted{within}"
+    if realised["units"] < overall["mqls"]:
+        said += f"; counting the first of each account, {realised['conversions']:,} of {realised['units']:,}"
+    interval = f"{realised['low']:.0%} to {realised['high']:.0%}"
+    return f"{said}: {realised['value']:.0%} (90 % interval {interval})."
 
 
 def _unmet(folds: list[dict[str, Any]]) -> str:
-    without = [fold["origin"] for fold in folds if fold["cutoff"]["level"] is None]
-    if not without:
-        return ""
-    return f"At {len(without)} of {len(folds)} origins no cutoff could be chosen: nobody became an MQL then."
+    without = [fold for fold in folds if fold["cutoff"]["level"] is None]
+    empty = [f for f in folds if f not in without and not f["as_operated"]["propense"]["contacts"]]
+    said = []
+    if without:
+        said.append(
+            f"At {len(without)} of {len(folds)} origins no cutoff could be chosen: nobody became an MQL."
+        )
+    if empty:
+        said.append(f"At {len(empty)} of {len(folds)} origins nobody reached the cutoff.")
+    return " ".join(said)
 
 
 def _withdrawn(folds: list[dict[str, Any]]) -> str:
@@ -132,7 +143,7 @@ def _calibrated(found: dict[str, Any], folds: list[dict[str, Any]]) -> str:
     outside = sum(not part["low"] <= part["observed"] <= part["high"] for part in ranges)
     return (
         f"The propensities announced {found['expected']:,.0f} conversions, and {found['observed']:,} came; "
-        f"in {outside} of {len(folds)} folds the number lay outside what nine in ten should."
+        f"in {outside} of {len(folds)} folds the number lay outside its 90 % range."
     )
 
 
@@ -156,4 +167,5 @@ def _revenue(found: dict[str, Any]) -> str:
 
 def _value(account: dict[str, Any]) -> str:
     worth = {name: found["value"] for name, found in account["comparison"].items() if name != "foresight"}
-    return "Net value at equal contacts: " + ", ".join(f"{NAMES[n]} {v:,.0f}" for n, v in worth.items()) + "."
+    told = "; ".join(f"{NAMES[n]}: {v:,.0f}" for n, v in worth.items())
+    return f"Net value (wins less contacts) with the same calls: {told}."

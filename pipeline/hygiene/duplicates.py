@@ -44,7 +44,7 @@ SHARED_MAILBOXES = (
 # What `assign` takes, without a row.
 NO_KEYS = pd.DataFrame(
     {
-        **{name: pd.Series(dtype="str") for name in ("lead_id", "key")},
+        **{name: pd.Series(dtype="str") for name in ("lead_id", "key", "name")},
         **{name: pd.Series(dtype="datetime64[us]") for name in ("created_at", "closed_at", "won_at")},
     }
 )
@@ -86,7 +86,7 @@ def find_duplicates(engine: Engine, who: Identities, lives: ir.Table) -> Found:
 
 
 def recognised_by(who: ir.Table) -> ir.Table:
-    """Return lead_id and key, one row for each thing by which a lead can be recognised."""
+    """Return lead_id, key and name, one row for each thing by which a lead can be recognised."""
     boxes = sorted({box for name in SHARED_MAILBOXES for box in (name, name.replace(" ", ""))})
     shared = who.local.isin(boxes)
     by_email = ibis.cases(
@@ -94,7 +94,7 @@ def recognised_by(who: ir.Table) -> ir.Table:
     )
     words = who.name.split(" ").length()
     by_name = ibis.cases((words >= WORDS_OF_A_NAME, "n " + who.name + " @ " + who.company))
-    both = ibis.union(who.select("lead_id", key=by_email), who.select("lead_id", key=by_name))
+    both = ibis.union(who.select("lead_id", "name", key=by_email), who.select("lead_id", "name", key=by_name))
     return both.filter(_.key.notnull()).distinct()
 
 
@@ -106,6 +106,14 @@ class _Person:
     root: str
     closed_at: list[float] = field(default_factory=list)
     won_at: float = np.inf
+    names: list[frozenset[str]] = field(default_factory=list)
+
+    def may_be(self, name: frozenset[str]) -> bool:
+        """Whether the names allow it: one is not known, or they have a word in common.
+
+        An address alone may be a family's, an office's, or "keine@keine.de".
+        """
+        return not name or not self.names or any(name & own for own in self.names)
 
     def takes_in(self, created_at: float) -> bool:
         """Whether a record created then is one more of the same: one is still open, or was won."""
@@ -115,15 +123,17 @@ class _Person:
 def assign(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return merged and returned leads (see `Found`) of leads in the order of their creation.
 
-    `rows` has lead_id, key, created_at, closed_at and won_at, one row a lead and key, all rows of a lead
-    together. Only what was so before a lead's creation decides what becomes of it.
+    `rows` has lead_id, key, name, created_at, closed_at and won_at, one row a lead and key, all rows of a
+    lead together. Only what was so before a lead's creation decides what becomes of it.
     """
     people: dict[str, list[_Person]] = {}
     count = 0
     merged: list[tuple[str, str]] = []
     returned: list[tuple[str, str]] = []
-    for lead, keys, created_at, closed_at, won_at in _one_by_one(rows):
-        known = {person.number: person for key in keys for person in people.get(key, ())}
+    for lead, keys, name, created_at, closed_at, won_at in _one_by_one(rows):
+        known = {
+            person.number: person for key in keys for person in people.get(key, ()) if person.may_be(name)
+        }
         taking = [number for number in known if known[number].takes_in(created_at)]
         if taking:
             person = known[min(taking)]
@@ -132,6 +142,8 @@ def assign(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             person, count = _Person(count, lead), count + 1
             if known:
                 returned.append((lead, known[max(known)].root))
+        if name:
+            person.names.append(name)
         person.closed_at.append(closed_at)
         person.won_at = min(person.won_at, won_at)
         for key in keys:
@@ -144,14 +156,18 @@ def assign(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pairs, pd.DataFrame(returned, columns=["lead_id", "earlier_id"], dtype="str")
 
 
-def _one_by_one(rows: pd.DataFrame) -> Iterator[tuple[str, list[str], float, float, float]]:
-    """Yield lead_id, keys and the three times as numbers, infinite where it has not happened."""
+def _one_by_one(
+    rows: pd.DataFrame,
+) -> Iterator[tuple[str, list[str], frozenset[str], float, float, float]]:
+    """Yield lead_id, keys, words of the name and three times as numbers, infinite if it has not happened."""
     numbers = {c: _as_numbers(rows[c]) for c in ("created_at", "closed_at", "won_at")}
     ids, keys = rows["lead_id"].to_numpy(object), rows["key"].to_numpy(object)
+    names = rows["name"].fillna("").to_numpy(object)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])[: len(ids)])
     for start, end in zip(starts, np.append(starts[1:], len(ids))[: len(starts)], strict=True):
         created_at, closed_at, won_at = (float(times[start]) for times in numbers.values())
-        yield str(ids[start]), list(keys[start:end]), created_at, closed_at, won_at
+        name = frozenset(word for word in names[start].split() if len(word) > 1)
+        yield str(ids[start]), list(keys[start:end]), name, created_at, closed_at, won_at
 
 
 def _as_numbers(times: pd.Series) -> npt.NDArray[np.float64]:

@@ -30,7 +30,9 @@ _NOBODY = (
     *("unknown", "none", "null", "nil", "na", "n a", "nan", "no name", "not provided", "not specified"),
     *("anonymous", "inconnu", "inconnue", "aucun", "aucune", "non renseigne", "unbekannt", "keine", "kein"),
     *("keine angabe", "k a", "privat", "private", "prive", "self employed", "freelance", "freelancer"),
-    *("selbststandig", "independant", "x", "xx", "xxx", "tbd", "other", "individual", "particulier"),
+    *("selbststandig", "selbstandig", "freiberufler", "privatperson", "independant", "individual"),
+    *("x", "xx", "xxx", "tbd", "other", "particulier", "student", "retired", "unemployed", "rentner"),
+    *("not applicable", "not available", "no company", "keine firma", "a", "aa", "aaa"),
 )
 _TITLE = r"\b(?:dr|prof|mr|mrs|ms|miss|herr|frau|mme|mlle|monsieur|madame|dipl ing|ing)\b"
 # Written without dots: they are dropped before ("S.A.R.L.", "S.p.A.").
@@ -109,9 +111,10 @@ def _name_columns(raw: Raw, other: set[str]) -> list[str]:
 
 
 def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
-    joined = parts[0].fill_null("")
+    """Return the whole name; null where a part is missing: "Van Dyck" alone is nobody's full name."""
+    joined = parts[0]
     for part in parts[1:]:
-        joined = joined + " " + part.fill_null("")
+        joined = joined + " " + part
     return joined
 
 
@@ -146,5 +149,7 @@ def _comparable(given: ir.Table) -> ir.Table:
 
 
 def _known(value: ir.StringValue, whole: ir.StringValue) -> ir.StringValue:
-    """Return a value unless the whole says that it is not known."""
-    return ibis.cases((whole.isin(["", *_NOBODY]), ibis.null("string")), else_=value)
+    """Return a value unless the whole says, in one word or in all of them, that it is not known."""
+    word = "|".join(_NOBODY)
+    nobody = whole.isin(["", *_NOBODY]) | whole.re_search(f"^(?:{word})(?: (?:{word}))*$")
+    return ibis.cases((nobody, ibis.null("string")), else_=value)

@@ -201,7 +201,7 @@ def test_capacity_with_a_precision_takes_the_loosest_cutoff_that_keeps_both(per_
         assert cutoff.promise["at_least"] == at_least
         assert cutoff.evidence["mqls_per_week"] <= per_week
     elif at_least == 0.9:
-        assert "with at most 10 new MQLs a week can promise 90 %" in cutoff.evidence["why"]
+        assert "with at most 10 new MQLs a week is certified to keep 90 %" in cutoff.evidence["why"]
 
 
 def test_the_first_nights_backlog_does_not_use_up_capacity():
@@ -319,7 +319,7 @@ def test_precision_out_of_reach_is_not_met_and_says_what_can_be_promised_and_wha
     # 16 of 20: the 90 % bound is 63.9 %. Four fifths for seven tenths: some 130 units, so many times 20.
     best = cutoff.evidence["best_promise"]
     assert (best["at_least"], best["level"]) == (0.63, 0.8)
-    assert cutoff.evidence["why"].endswith("16 of 20 leads converted.")
+    assert cutoff.evidence["why"].endswith("16 of 20 leads converted there.")
     assert cutoff.evidence["best"]["level"] == 0.8
     needed = cutoff.evidence["leads_needed"]
     assert needed["leads"] == np.ceil(needed["times"] * 400)
@@ -343,7 +343,7 @@ def test_who_asked_for_nothing_gets_a_level_all_the_same_but_no_promise():
     assert precision(found, at_least=0.5, fall_back=True) == precision(found, at_least=0.5)
     cutoff = precision(found, at_least=0.7, fall_back=True)
     assert (cutoff.level, cutoff.promise, cutoff.evidence["met"]) == (0.7, None, True)
-    assert "No cutoff can promise 70 %" in cutoff.evidence["why"]
+    assert "No cutoff is certified to keep 70 %" in cutoff.evidence["why"]
     assert cutoff.evidence["best_promise"]["at_least"] == 0.63
 
 

@@ -188,7 +188,7 @@ class TestChoices:
         assert cutoff.evidence["parameters"]["at_least"] == pytest.approx(1.5 * label.mean())
         # 49 % cannot be certified here; who asked for nothing gets the level all the same, and is told.
         assert (cutoff.level, cutoff.promise) == (pytest.approx(1.5 * label.mean()), None)
-        assert "No cutoff can promise" in cutoff.evidence["why"]
+        assert "is certified to keep" in cutoff.evidence["why"]
 
     def test_the_hysteresis_given_is_in_force_and_its_effect_is_counted(self, given: Examples) -> None:
         bundle = learned(replace(given, hysteresis=0.2)).bundle

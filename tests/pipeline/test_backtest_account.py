@@ -117,13 +117,13 @@ class TestSentence:
             "more_customers": {"value": 70, "low": 48.0, "high": 91.0},
             "fewer_calls": {"value": 430.0, "low": 310.4, "high": 555.0},
         }
-        return sentence({"answer": answer | changes})
+        return sentence({"answer": answer | changes, "overall": {"mqls": 1150}})
 
     def test_says_both_numbers_with_their_intervals(self) -> None:
         assert self.answer() == (
             "With the same number of calls (1,200), 70 more customers than with the points (250 instead of "
-            "180; 90 % interval +48 to +91); with the same customers, 430 fewer calls (90 % interval +310 to "
-            "+555)."
+            "180; 90 % interval +48 to +91); with the same customers, 430 fewer calls (90 % interval 310 "
+            "fewer to 555 fewer)."
         )
 
     def test_says_so_where_the_points_are_better(self) -> None:

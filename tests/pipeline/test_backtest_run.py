@@ -154,7 +154,7 @@ class TestResult:
         assert len(folds) == 3
         assert folds[0].startswith("fold 1 of 3, 2024-")
         assert "AUC" in folds[0]
-        assert "% converted" in folds[0]
+        assert folds[0].endswith("promised")
 
     def test_the_folds_follow_each_other_and_end_where_outcomes_have_matured(
         self, usual: dict[str, Any]

@@ -178,7 +178,8 @@ def test_a_number_in_a_text_that_grows_with_time_is_the_date_under_another_name(
 def test_no_honest_attribute_kind_or_table_is_excluded(verdicts):
     for name in HONEST:
         assert of(verdicts, name).verdict in ("clear", "suspect"), of(verdicts, name).words
-    assert of(verdicts, "honest").evidence[0].numbers["auc"] > 0.65, "built to be the strongest there is"
+    strength = [e.numbers["auc"] for e in of(verdicts, "honest").evidence if "auc" in e.numbers]
+    assert max(strength) > 0.65, "built to be the strongest there is"
     excluded = {(v.subject, v.name) for v in verdicts.excluded}
     assert {subject for subject, _ in excluded} == {"attribute"}
     assert len([v for v in verdicts.verdicts if v.subject == "kind"]) > 20

@@ -64,6 +64,10 @@ DIFFERENT = [
     (", Ann Lee, unknown", ", Ann Lee, unknown"),
     (", Ann Lee, n/a", ", Ann Lee, n/a"),
     (", Ann Lee, Gmbh", ", Ann Lee, AG"),
+    (", Unknown Unknown, Acme", ", Unknown Unknown, Acme"),
+    (", n/a n/a, Acme", ", n/a n/a, Acme"),
+    (", Ann Lee, Freiberufler", ", Ann Lee, Freiberufler"),
+    (", Ann Lee, Not applicable", ", Ann Lee, Not applicable"),
 ]
 
 
@@ -92,6 +96,19 @@ def test_spellings_of_one_person(keys, first, second):
 @pytest.mark.parametrize(("first", "second"), DIFFERENT)
 def test_what_does_not_make_two_leads_one_person(keys, first, second):
     assert not keys[first] & keys[second]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ("keine@keine.de, Ann Lee, Bosch", "keine@keine.de, Max Kohl, Siemens", False),
+        ("familie.x@web.de, Ann Lee,", "familie.x@web.de, Max Kohl,", False),
+        ("a.lee@acme.com, Ann Lee, Acme", "a.lee@acme.com, A. Lee, Acme", True),
+        ("a.lee@acme.com, Ann Lee, Acme", "a.lee@acme.com, , Acme", True),
+    ],
+)
+def test_one_address_with_two_names_is_not_one_person(tmp_path, first, second, one):
+    assert bool(merged(people(tmp_path, first, second))) is one
 
 
 def test_what_too_many_share_is_no_person(tmp_path):
@@ -337,7 +354,11 @@ def histories(draw):
         frame[column] = (origin + pd.to_timedelta(frame[column].astype(float), unit="h")).astype(
             "datetime64[us]"
         )
-    return frame.astype({"lead_id": "str", "key": "str"}).sort_values(["created_at", "lead_id", "key"])
+    return (
+        frame.astype({"lead_id": "str", "key": "str"})
+        .assign(name=None)
+        .sort_values(["created_at", "lead_id", "key"])
+    )
 
 
 @given(histories(), st.integers(0, 45))

@@ -21,7 +21,7 @@ PROMISE = {
 
 
 def cutoff(promise: dict | None, **more: object) -> dict:
-    seen = evidence(0.3, 0.2, 0.4, 40, parameters={"at_least": 0.2}, **more)
+    seen = evidence(0.3, 0.2, 0.4, 40, parameters={"at_least": 0.2, "confidence": 0.9}, **more)
     return {"policy": "precision", "level": 0.25, "promise": promise, "evidence": seen}
 
 
@@ -37,6 +37,7 @@ def test_a_promise_is_said_with_what_it_was_tested_on_and_what_to_expect():
         "Promise: At least 20 % of MQLs convert within 30 days, with 90 % confidence (seen in 12 of 40)."
         in said
     )
+    assert said.startswith("Cutoff by precision (at least 20%): propensity 0.250.")
     assert "Of the next 100 MQLs, 20 to 41 will convert" in said
     assert "In the decision window 30% of 40 MQLs converted" in said
 
@@ -69,14 +70,14 @@ def test_a_capacity_tells_of_the_queue_and_a_value_of_how_flat_its_optimum_is():
 
 def test_what_cannot_be_promised_names_what_can_and_what_it_would_take():
     instead = {
-        "why": "No cutoff can promise 30 % with 90 % confidence.",
+        "why": "No cutoff is certified to keep 30 % with 90 % confidence.",
         "best_promise": {**PROMISE, "level": 0.41},
         "leads_needed": {"words": "It would take about 900 leads in the decision window."},
     }
     given = {"policy": "precision", "level": None, "promise": None, "evidence": instead}
     said = cutoff_sentence(given)
-    assert said.startswith("Cutoff by precision: none. No cutoff can promise 30 %")
-    assert "What can be promised, at a propensity of 0.410: At least 20 % of MQLs" in said
+    assert said.startswith("Cutoff by precision: none. No cutoff is certified to keep 30 %")
+    assert "What can be promised, from a propensity of 0.410 on: At least 20 % of MQLs" in said
     assert "It would take about 900 leads" in said
 
 
