@@ -28,12 +28,19 @@ def latest(folder: Path, config: Config) -> dict[str, Any] | None:
     if account.get("procedure") != procedure(config):
         return None
     folds = [{name: fold.get(name) for name in KEPT_OF_FOLD} for fold in account["folds"]]
-    same = account["data"]["digests"] == file_digests(config)
+    same = account["data"]["digests"] == _digests_now(config)
     return {
         **{name: account.get(name) for name in KEPT},
         "folds": folds,
         "data": {"observed_until": account["data"]["observed_until"], "same": same},
     }
+
+
+def _digests_now(config: Config) -> dict[str, str] | None:
+    try:
+        return file_digests(config)
+    except OSError:  # reading the tables says what is missing, and in better words
+        return None
 
 
 def possible(config: Config) -> bool:
