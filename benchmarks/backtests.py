@@ -67,7 +67,7 @@ def configuration(name: str, folder: Path, leads: int) -> Config:
             crm.mkdir(parents=True)
             simulate(leads, 0, crm)
             write_simulated(crm)
-        return read_config(crm / "propense.toml")
+        return read_config(crm / "propense.toml").model_copy(update={"root": crm.resolve()})
     config = read_config(ROOT / "data" / "examples" / f"{name}.toml")
     if name not in EVERY:
         return config
