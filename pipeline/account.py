@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from models.bundle import Bundle, bundle_digest
 from models.learning import Learned
 from pipeline.config import Config
 from pipeline.evaluating import cutoffs_account
 from pipeline.versions import file_digests, versions
-
-if TYPE_CHECKING:
-    from pipeline.train import Work
+from pipeline.work import Work
 
 
 def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[str, Any]) -> dict[str, Any]:

@@ -22,15 +22,15 @@ from pipeline.evaluating import evaluated, flat_metrics
 from pipeline.figures import draw_all
 from pipeline.files import write_parquet
 from pipeline.guard.replay import replay
-from pipeline.guard.verdicts import Judgement
 from pipeline.guarding import guarded
 from pipeline.learning_inputs import choices, examples_of
-from pipeline.preparation import Prepared, prepare
+from pipeline.preparation import prepare
 from pipeline.progress import Stages
 from pipeline.registry import Registry
 from pipeline.results import keep, new_results, recover
-from pipeline.source.dataset import Dataset, load
+from pipeline.source.dataset import load
 from pipeline.windows import check_enough
+from pipeline.work import Work
 
 PREDICTIONS = pa.schema(
     [
@@ -99,34 +99,6 @@ def train(
     work = Work(config, dataset, clean, prepared, judgement, backtested, stages, registry, now, ship)
     with new_results(folder) as staged:
         return _train(work, staged, folder)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a training starts from once the data is known to support it.
-
-    `dataset` is as it was read (and cleaned), `clean` without what the leak guard left out.
-    """
-
-    config: Config
-    dataset: Dataset
-    clean: Dataset
-    prepared: Prepared
-    judgement: Judgement
-    backtested: dict[str, Any] | None
-    stages: Stages
-    registry: Registry
-    now: datetime
-    ship: bool
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What the bundle has to know of its making, to score leads seen in the same way."""
-        left_out = {
-            "attributes": sorted(self.judgement.attributes_left_out()),
-            "kinds": sorted(self.judgement.kinds_left_out()),
-        }
-        return {**featuring.about(self.config), "left_out": left_out, "shipped": self.ship}
 
 
 def _train(work: Work, staged: Path, folder: Path) -> Trained:
