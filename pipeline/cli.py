@@ -245,10 +245,19 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _not_lost(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt again, in a moment, where an object's clean-up swallowed the interruption."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(ignored)
+
+
 def main() -> None:
     """Run the command line: a user's mistake is one message and a status, never a traceback."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # both are cleaned up after
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):  # all are cleaned up after
         signal.signal(number, _interrupt)
+    sys.unraisablehook = _not_lost
     try:
         _run()
     except Exception:
@@ -289,6 +298,7 @@ def _fail(error: PropenseError) -> NoReturn:
 def _interrupted() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):  # pressed twice, it ends at once
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     click.echo(
         "Interrupted. Nothing half-written is left under its final name; run the same command again.",
         err=True,

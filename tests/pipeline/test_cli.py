@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -38,8 +39,10 @@ closed_at = "closed"
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Put back the handlers that `main` installs."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before, ignored = {number: signal.getsignal(number) for number in numbers}, sys.unraisablehook
     yield
+    sys.unraisablehook = ignored
     for number, handler in before.items():
         signal.signal(number, handler)
     cli._signals.clear()
@@ -228,6 +231,26 @@ class TestInterruption:
         status, _, errors = run("train", "--config", str(tiny))
         assert status == 130
         assert "run the same command again" in errors
+
+    def test_ctrl_c_is_not_lost_where_python_ignores_exceptions(
+        self, run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import pipeline.train
+
+        class Library:
+            def __del__(self) -> None:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)  # the interruption is raised here, and ignored
+
+        def training(*arguments: object, **named: object) -> None:
+            Library()
+            time.sleep(5)
+            went_on.append(True)
+
+        went_on: list[bool] = []
+        monkeypatch.setattr(pipeline.train, "train", training)
+        status, _, _ = run("train", "--config", str(tiny))
+        assert (status, went_on) == (130, [])
 
     def test_an_error_of_ours_is_not_hidden(
         self, run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch
