@@ -80,10 +80,9 @@ def rounded_down(share: float) -> float:
 def words(what: What, at_least: float, confidence: float, unit: str, horizon: str | None) -> str:
     """Return a promise as a sentence."""
     said, sure = percent(at_least), percent(confidence)
-    if what == "recall":
-        whose = " (the first of each account)" if unit == "account" else ""
-        return f"At least {said} of wins{whose} were MQLs before, with {sure} confidence."
     whose = " (the first of each account)" if unit == "account" else ""
+    if what == "recall":
+        return f"At least {said} of wins{whose} were MQLs before, with {sure} confidence."
     return f"At least {said} of MQLs{whose} convert{within(horizon)}, with {sure} confidence."
 
 

@@ -19,7 +19,7 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
     what happens to margins as leads are replayed.
     """
     config, dataset, prepared = work.config, work.clean, work.prepared
-    bundle = learned.bundle
+    bundle, digests = learned.bundle, file_digests(config)
     return {
         **{key: bundle.about[key] for key in ("project", "target", "horizon", "split", "end_at_handover")},
         "shipped": work.ship,
@@ -31,7 +31,7 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
             "replay": doubts["replay"],
         },
         "hygiene": {"measures": work.dataset.hygiene.to_dict(), "effects": doubts["hygiene"]},
-        "backtest": work.backtested,
+        "backtest": _backtest(work.backtested, digests),
         "calibration": {"method": learned.calibration.method, "evidence": learned.calibration.evidence},
         "cutoffs": cutoffs_account(learned.predictions, bundle, prepared.test_wins),
         "bands": bundle.bands.to_dict(),
@@ -42,13 +42,21 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
             "observed_until": f"{dataset.observed_until.isoformat()}Z" if dataset.observed_until else None,
             "observed_until_given": dataset.observed_given,
             "tables": {**dataset.counts},
-            "digests": file_digests(config),
+            "digests": digests,
             "findings": dataset.findings.as_records(),
         },
         "model": _model(bundle, config),
         "versions": versions(),
         "stages": work.stages.records,
     }
+
+
+def _backtest(found: dict[str, Any] | None, digests: dict[str, str]) -> dict[str, Any] | None:
+    """Return the backtest in short, and whether it ran on the same data."""
+    if found is None:
+        return None
+    same = found["data"]["digests"] == digests
+    return {**found, "data": {"observed_until": found["data"]["observed_until"], "same": same}}
 
 
 def _model(bundle: Bundle, config: Config) -> dict[str, Any]:

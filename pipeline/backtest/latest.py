@@ -9,7 +9,6 @@ from typing import Any
 from features.errors import ConfigurationError
 from pipeline.backtest.store import procedure
 from pipeline.config import Config
-from pipeline.versions import file_digests
 
 ACCOUNT = "backtest.json"
 KEPT = ("run_id", "procedure", "sentence", "words", "answer", "overall", "comparison", "reference", "notes")
@@ -28,19 +27,7 @@ def latest(folder: Path, config: Config) -> dict[str, Any] | None:
     if account.get("procedure") != procedure(config):
         return None
     folds = [{name: fold.get(name) for name in KEPT_OF_FOLD} for fold in account["folds"]]
-    same = account["data"]["digests"] == _digests_now(config)
-    return {
-        **{name: account.get(name) for name in KEPT},
-        "folds": folds,
-        "data": {"observed_until": account["data"]["observed_until"], "same": same},
-    }
-
-
-def _digests_now(config: Config) -> dict[str, str] | None:
-    try:
-        return file_digests(config)
-    except OSError:  # reading the tables says what is missing, and in better words
-        return None
+    return {**{name: account.get(name) for name in KEPT}, "folds": folds, "data": account["data"]}
 
 
 def possible(config: Config) -> bool:
