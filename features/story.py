@@ -16,13 +16,14 @@ from features.bands import SENIORITY_LEVELS, size_band
 from features.catalogue import catalogue
 from features.declare import Feature
 from features.errors import PropenseError, nearest
+from features.language import Language
 from features.vocabulary import OTHER, Vocabulary
 
 
 class Storyteller:
     """Tells concepts of a lead in words, given the vocabulary that its features were made with."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, language: Language = "en") -> None:
         self._features: dict[str, list[Feature]] = defaultdict(list)
         for feature in catalogue(vocabulary):
             self._features[feature.concept].append(feature)

@@ -106,7 +106,7 @@ def reasons(
             f"{top} reasons of at least {least_share} of the strength.",
             allowed="one reason or more, and a share from 0 to 1",
         )
-    concepts = _grouped(contributions, concept_of, "concept")
+    concepts = by_concept(contributions, concept_of)
     names = np.array(concepts.columns, dtype=object)
     moved: NDArray[np.float64] = concepts.to_numpy().round(_DECIMALS)
     strength = np.abs(moved)
@@ -121,6 +121,14 @@ def reasons(
         [Reason(*reason) for reason in zip(who[:count], way[:count], how[:count], strict=True)]
         for who, way, how, count in rows
     ]
+
+
+def by_concept(contributions: pd.DataFrame, concept_of: Mapping[str, str]) -> pd.DataFrame:
+    """Return the contributions (n, p) summed by concept, columns in order of name.
+
+    Raises `BundleError` for a column without a concept.
+    """
+    return _grouped(contributions, concept_of, "concept")
 
 
 def _grouped(contributions: pd.DataFrame, group_of: Mapping[str, str], what: str) -> pd.DataFrame:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
 from features.errors import listed, nearest
+from features.language import Language
+from pipeline.config_report import Content, Report, Wish
 from pipeline.config_tables import (
     Activities,
     Entities,
@@ -53,6 +55,8 @@ class Project(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$")
     timezone: Zone = Field(default="UTC", description="of times without one, and of local hours and days")
     target: str = Field(default="won", description="what the propensity is of, as people call it")
+    language: Language = Field(default="en", description="of reasons and of the report")
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$", description='of amounts, as "EUR"')
 
 
 class RuleConfig(Section):
@@ -165,6 +169,14 @@ class Checks(Section):
     )
 
 
+# What a result is shown with and where it goes: to change it makes no other procedure.
+SHOWN_ONLY: dict[str, Any] = {
+    "project": {"language", "currency"},
+    "outcomes": {"comment"},
+    **dict.fromkeys(("persona", "content", "report", "destinations"), True),
+}
+
+
 class Config(Section):
     """A whole ``propense.toml``."""
 
@@ -187,6 +199,11 @@ class Config(Section):
     hygiene: Hygiene = Hygiene()
     guard: Guard = Guard()
     backtest: Backtest = Backtest()
+    persona: dict[str, Wish] = Field(
+        default_factory=dict, description='the ideal customer: attribute (or "email") = what is wished for'
+    )
+    content: Content = Content()
+    report: Report = Report()
     # Set by the reader, not by the file: the alias cannot be a key anyone writes by accident.
     root: Path = Field(default=Path(), exclude=True, validation_alias="(where data paths start)")
 
@@ -229,6 +246,7 @@ __all__ = [
     "Activities",
     "Backtest",
     "Config",
+    "Content",
     "CutoffConfig",
     "Destination",
     "Entities",
@@ -238,8 +256,10 @@ __all__ = [
     "Leads",
     "Outcomes",
     "Overrule",
+    "Report",
     "RuleConfig",
     "Stages",
     "Table",
+    "Wish",
     "format_duration",
 ]

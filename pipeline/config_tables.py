@@ -117,7 +117,10 @@ class Outcomes(Section):
     outcome_is: Literal["won", "lost", "disqualified"] | None = None
     closed_at: str | None = None
     amount: str | None = None
-    reason: str | None = None
+    reason: str | None = Field(default=None, description="why it was lost or disqualified, as a code")
+    comment: str | None = Field(
+        default=None, description="the same in somebody's own words; only themes of many leads are shown"
+    )
     values: dict[Literal["won", "lost", "disqualified", "open"], list[str]] = Field(default_factory=dict)
     from_activities: dict[Literal["won", "lost", "disqualified"], list[str]] = Field(
         default_factory=dict, description="activity kinds that are outcomes, instead of a table"

@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from pipeline.files import leftovers, locked, publish, staging, sweep, uninterrupted, write_json
 from pipeline.registry import Registry
 
@@ -51,3 +55,16 @@ def _version(part: Path) -> str | None:
     """Return the version that a staged training registered, or None if it did not come so far."""
     account = part / ACCOUNT
     return json.loads(account.read_text("utf-8"))["model"]["version"] if account.is_file() else None
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a result back: times as naive UTC, nested values as plain Python."""
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    for name in table.schema.names:
+        kind = table.schema.field(name).type
+        if pa.types.is_nested(kind):
+            frame[name] = pd.Series(table[name].to_pylist(), index=frame.index, dtype=object)
+        elif pa.types.is_timestamp(kind) and kind.tz:
+            frame[name] = frame[name].dt.tz_convert(None)
+    return frame

@@ -72,7 +72,8 @@ class Scored:
 
     ``scores`` has the columns of `SCORES` and the margin, times as naive UTC; ``excluded`` those of
     `EXCLUDED`. ``survivor_of`` gives, for records that a person is scored under because its first one
-    was closed, the lead under which its data is kept; ``asked`` are the leads that asked for sales.
+    was closed, the lead under which its data is kept; ``asked`` are the leads that asked for sales;
+    ``features`` are what the model saw, row by row of ``scores``.
     """
 
     scores: pd.DataFrame
@@ -82,6 +83,7 @@ class Scored:
     run_id: str
     survivor_of: dict[str, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
+    features: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def score(
@@ -174,9 +176,11 @@ def score_with(
     keys = keys.assign(lead_id=keys["lead_id"].replace(records))
     excluded = _excluded(dataset, keys, as_of, given=leads_file is not None)
     found = _with_keys(scores, keys, champion, run_id)
+    seen = features.loc[found.index].reset_index(drop=True)
     wants = frozenset() if asked is None else frozenset(keys.loc[asked.index[asked], "lead_id"])
     survivor_of = {record: one for one, record in records.items()}
-    return Scored(found, excluded, bundle, dataset, run_id, survivor_of, wants)
+    found = found.reset_index(drop=True)
+    return Scored(found, excluded, bundle, dataset, run_id, survivor_of, wants, seen)
 
 
 def known_attributes(bundle: Bundle) -> tuple[Attribute, ...]:
@@ -215,7 +219,7 @@ def _with_keys(scores: pd.DataFrame, keys: pd.DataFrame, champion: Registered, r
         target=champion.bundle.about["target"],
         model_version=champion.version,
         run_id=run_id,
-    ).sort_values("lead_id", ignore_index=True)
+    ).sort_values("lead_id")
 
 
 def _excluded(dataset: Dataset, keys: pd.DataFrame, as_of: datetime, *, given: bool) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from pipeline.backtest.account import PREDICTIONS, account_of
 from pipeline.backtest.folds import Fold, Plan, plan
 from pipeline.backtest.one import run_fold
 from pipeline.backtest.store import Store, procedure
-from pipeline.config import Config
+from pipeline.config import SHOWN_ONLY, Config
 from pipeline.files import finite, locked, publish, staging, sweep, uninterrupted, write_json, write_parquet
 from pipeline.guarding import guarded
 from pipeline.learning_inputs import choices, examples_of
@@ -117,7 +117,7 @@ def _planned(dataset: Dataset, tell: Tell) -> tuple[Dataset, Plan]:
 def identity_of(dataset: Dataset, planned: Plan) -> dict[str, Any]:
     """Return what makes the folds of two backtests the same, apart from files and versions."""
     return {
-        "config": dataset.config.model_dump(mode="json", exclude={"destinations"}),
+        "config": dataset.config.model_dump(mode="json", exclude=SHOWN_ONLY),
         "attributes": [(a.name, a.type, a.checked) for a in dataset.tables.attributes],
         "observed_until": _stamp(dataset.observed_until),
         "folds": [(fold.name, len(fold.prepared.keys), len(fold.nights)) for fold in planned.folds],

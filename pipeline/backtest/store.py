@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config import Config
+from pipeline.config import SHOWN_ONLY, Config
 from pipeline.files import finite, sweep, write_json, write_parquet
 
 FOLDER = "backtest"
@@ -49,7 +49,8 @@ def procedure(config: Config) -> str:
 
     Of the windows' dates only the first counts: the others are those of one training.
     """
-    decided = config.model_dump(mode="json", exclude={"destinations", "backtest", "windows"})
+    exclude = {**SHOWN_ONLY, "backtest": True, "windows": True}
+    decided = config.model_dump(mode="json", exclude=exclude)
     del decided["hygiene"]["effects"]
     first = config.windows.train_from
     return digest({**decided, "split": config.split, "train_from": first.isoformat() if first else None})

@@ -1,0 +1,1 @@
+"""What each part of the report says: numbers and sentences, ready for JSON."""
