@@ -11,7 +11,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS := true
 endif
 
-.PHONY: help demo test lint format lock dictionary examples guard hygiene backtests promises clean
+.PHONY: help demo test browser notebooks lint format lock dictionary examples guard hygiene backtests promises revenue reasons clean
 
 help:  ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,8 +28,19 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: $(VENV)/.installed  ## the whole way on a simulated CRM: simulate, train, score, write back
 	$(BIN)/propense demo --leads $(LEADS) demo
 
-test: $(VENV)/.installed  ## all tests
-	$(BIN)/python -m pytest -n 2
+test: $(VENV)/.installed browser  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The report is tested as a person would use it. Elsewhere than on Debian or Ubuntu, or without the right to
+# install, any Chromium or Chrome on the path will do; without one these tests are skipped and say so.
+CHROMIUM := chromium chromium-browser google-chrome
+browser:  ## Chromium for the tests of the report, installed if it is missing and may be
+	@for name in $(CHROMIUM); do command -v $$name > /dev/null && exit 0; done; \
+	command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ] || { echo "No Chromium: the report's page is not tested."; exit 0; }; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null
+
+notebooks: $(VENV)/.installed  ## run the notebooks, on bpic2012 (PROPENSE_DATA) or else on a simulated CRM
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=1200 -p no:cacheprovider $(NBMAKE) notebooks
 
 lint: $(VENV)/.installed  ## style, format, types, and who may import whom
 	$(BIN)/ruff check .
@@ -59,6 +70,12 @@ backtests: $(VENV)/.installed  ## roll through a simulated CRM and the public ex
 promises: $(VENV)/.installed  ## how often a cutoff's promise is broken where the truth is known, and beside MAPIE
 	$(BIN)/python benchmarks/promise_truth.py
 	$(BIN)/python benchmarks/promise_mapie.py
+
+revenue: $(VENV)/.installed  ## how often the interval of expected revenue covers what came
+	$(BIN)/python benchmarks/revenue.py
+
+reasons: $(VENV)/.installed  ## whether a lead's reasons are stable and faithful
+	$(BIN)/python benchmarks/reasons.py
 
 lock: $(VENV)/.installed  ## resolve the dependencies again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade -o requirements.lock

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import cache
 
+from features.language import Text
+
 # Head counts of size words: midpoints of the European Commission's classes (micro under 10, small
 # under 50, medium under 250, all three together SME) and the lower bound of the open one. ETI is the
 # French class from 250 to 4,999.
@@ -22,16 +24,24 @@ _NUMBER = r"(\d{1,3}(?:[ ,.'](?=\d{3}(?!\d))\d{3})+|\d+(?:[.,]\d+)?)\s?(k|m)?(?!
 _MORE = re.compile(r"\+|>|≥|more|over|above|at least|from|plus d|au moins|mehr|uber|mindestens|\bab\b")
 _LESS = re.compile(r"<|≤|less|under|below|fewer|up to|(?<!au )moins|jusqu|weniger|unter|\bbis\b|max")
 
-SIZE_BANDS = ((1, "1-9"), (10, "10-49"), (50, "50-199"), (200, "200-999"), (1000, "1,000 or more"))
+# The lower bound of each band of company sizes, and what people read for it.
+SIZE_BANDS = (
+    (1, Text("1–9 employees", "1 à 9 salariés")),
+    (10, Text("10–49 employees", "10 à 49 salariés")),
+    (50, Text("50–199 employees", "50 à 199 salariés")),
+    (200, Text("200–999 employees", "200 à 999 salariés")),
+    (1000, Text("1,000 or more employees", "1\u202f000 salariés ou plus")),
+)
+_NOBODY = Text("no employees", "zéro salarié")
 
 SENIORITY_LEVELS = (
-    "trainee or student",
-    "assistant or junior",
-    "professional",
-    "senior or lead",
-    "manager",
-    "director",
-    "executive or owner",
+    Text("trainee or student", "stage ou études"),
+    Text("assistant or junior", "assistanat ou junior"),
+    Text("professional", "employé ou spécialiste"),
+    Text("senior or lead", "senior ou référent"),
+    Text("manager", "encadrement"),
+    Text("director", "direction"),
+    Text("executive or owner", "direction générale ou propriétaire"),
 )
 
 
@@ -60,13 +70,13 @@ def headcount(text: str) -> float | None:
     return next((size for words, size in SIZE_WORDS if re.search(rf"\b(?:{words})\b", plain)), None)
 
 
-def size_band(employees: float) -> str:
+def size_band(employees: float) -> Text:
     """Return the band that people read for a head count.
 
-    >>> size_band(124.5)
-    '50-199'
+    >>> size_band(124.5).en
+    '50–199 employees'
     """
-    return next((band for low, band in reversed(SIZE_BANDS) if employees >= low), "below 1")
+    return next((band for low, band in reversed(SIZE_BANDS) if employees >= low), _NOBODY)
 
 
 def _value(digits: str, suffix: str) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from features.activity import LeadAge
 from features.declare import Family, Feature
-from features.engagement import BY_KIND, ENDS, OVERALL
+from features.engagement import BY_KIND
 from features.fit import AttributeValue, EmailClass, Filled, FilledCount
+from features.overall import ENDS, OVERALL
 from features.vocabulary import Vocabulary
 
 FAMILIES: tuple[Family, ...] = (

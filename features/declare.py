@@ -2,7 +2,8 @@
 
 A declaration names the aggregates that it needs and a formula over them; `features.compute` collects the
 needs of all features and answers them in one pass over the activities. So a declaration cannot
-run a query of its own, and a feature without label, description or sentence cannot be written.
+run a query of its own, and a feature without label, description or sentence in every language cannot be
+written.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import ibis.expr.types as ir
+
+from features.language import Text
 
 if TYPE_CHECKING:
     from features.vocabulary import Vocabulary
@@ -41,10 +44,11 @@ class Feature:
 
     `concept` groups the features that people would name as one thing; `direction` is +1 or -1
     where more of the feature may only raise or lower the propensity, else 0; `sentence` is a
-    template with ``{label}`` (of the concept) and ``{value}`` (written by its unit). It is `told` in a
+    template with ``{label}`` (of the concept) and ``{value}`` (written by its unit, and with its `window`
+    if it is about what happened in one). It is `told` in a
     reason always, never, or as the narrowest: only the first such feature of its concept that is
     not zero, so that of four windows one is told. A category's `levels` are the texts of its codes
-    0, 1, ...
+    0, 1, ...; where they are words of ours, `level_words` are what people read for them.
 
     An engagement feature has `needs`, over the activities of `kind` (a position in the vocabulary, or
     None for all kinds), and its `formula` gets them in that order. Any other feature has none, and its
@@ -54,17 +58,19 @@ class Feature:
     name: str
     family: FeatureFamily
     concept: str
-    label: str
-    description: str
+    label: Text
+    description: Text
     type: FeatureType
     unit: str
-    sentence: str
+    sentence: Text
     formula: Callable[..., ir.Value] = field(compare=False, repr=False)
     needs: tuple[Aggregate, ...] = ()
     kind: int | None = None
     levels: tuple[str, ...] = ()
+    level_words: tuple[Text, ...] = ()
     direction: int = 0
     told: Told = "always"
+    window: Text | None = None
 
 
 class Family(Protocol):
@@ -103,5 +109,5 @@ def greatest(column: str) -> Aggregate:
 
 
 def number(days: float) -> str:
-    """Write 7.0 as ``7`` and 0.5 as ``0.5``, for names and sentences."""
+    """Write 7.0 as ``7`` and 0.5 as ``0.5``, for names."""
     return f"{days:g}"

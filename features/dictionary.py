@@ -6,9 +6,11 @@ from typing import get_args
 
 from features.catalogue import FAMILIES
 from features.declare import Feature
+from features.language import Text
 from features.settings import FeatureSettings
 from features.tables import Attribute, AttributeType
 from features.vocabulary import OTHER, Kind, KnownAttribute, Vocabulary
+from features.wording import ALL_ACTIVITIES
 
 _INTRODUCTION = """# Feature dictionary
 
@@ -22,13 +24,22 @@ Every value is as known strictly before the snapshot; ages are counted back from
 """
 
 
+_TYPES: dict[AttributeType, Text] = {
+    "number": Text("(number)", "(nombre)"),
+    "category": Text("(category)", "(catégorie)"),
+    "flag": Text("(flag)", "(oui ou non)"),
+    "size": Text("(size)", "(taille)"),
+    "seniority": Text("(seniority)", "(rang)"),
+}
+
+
 def example_vocabulary() -> Vocabulary:
     """Return a vocabulary with one placeholder for all that data fill in, in which everything varies."""
     varies = {"assets": True, "channels": True, "values": True}
     attributes = tuple(
         KnownAttribute(
             Attribute(f"<{type_}>", type_),
-            f"({type_})",
+            _TYPES[type_],
             gaps=True,
             levels=("<value>", OTHER) if type_ == "category" else (),
         )
@@ -36,9 +47,9 @@ def example_vocabulary() -> Vocabulary:
     )
     return Vocabulary(
         settings=FeatureSettings(),
-        kinds=(Kind("<kind>", "(kind)", **varies),),
+        kinds=(Kind("<kind>", Text("(kind)", "(activité)"), **varies),),
         pooled=False,
-        overall=Kind("", "all activities", **varies),
+        overall=Kind("", ALL_ACTIVITIES, **varies),
         channels=("<channel>", OTHER),
         attributes=attributes,
         email=True,
@@ -56,8 +67,8 @@ def render() -> str:
             "\n".join(
                 [
                     f"## {title}\n",
-                    "| column | label | meaning | type | unit | concept |",
-                    "|---|---|---|---|---|---|",
+                    "| column | label | in French | meaning | type | unit | concept |",
+                    "|---|---|---|---|---|---|---|",
                     *rows,
                     "",
                 ]
@@ -71,8 +82,9 @@ def _row(feature: Feature) -> str:
     type_ = f"{feature.type}: {levels}" if levels else feature.type
     cells = (
         f"`{feature.name}`",
-        feature.label,
-        feature.description,
+        feature.label.en,
+        feature.label.fr,
+        feature.description.en,
         type_,
         feature.unit,
         f"`{feature.concept}`",

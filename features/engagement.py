@@ -1,6 +1,6 @@
-"""Engagement: what the lead did, how often and how long ago.
+"""Engagement by kind of activity: what the lead did, how often and how long ago.
 
-Every declaration here is one family of columns: for each kind of activity, over all kinds, or both,
+Every declaration here is one family of columns: for each kind of activity, mostly over all kinds too,
 and for each window or half-life where its name holds ``{days}``.
 """
 
@@ -10,32 +10,25 @@ from collections.abc import Callable
 
 import ibis.expr.types as ir
 
-from features.activity import Activity, EndOfPath
+from features.activity import ALONE, Activity, OverAll
 from features.aggregates import (
     COUNT,
-    INBOUND,
-    OUTBOUND,
     VALUE,
     VALUE_UNITS,
-    WEEKEND,
     WEIGHT_UNITS,
-    WORKING,
     decayed,
-    packed,
     within,
 )
 from features.declare import greatest, least, total
+from features.language import Text
 from features.past import SECONDS_A_DAY
-from features.vocabulary import coded
-from features.wording import WEEKDAYS
+
+# Beside a count in a window it has to be said that this one is not.
+IN_ALL = Text("{value} in all", "{value} au total")
 
 
 def _scaled(units: float) -> Callable[[ir.Value], ir.Value]:
     return lambda first, *_: first.cast("float64") / units
-
-
-def _share(part: ir.Value, whole: ir.Value) -> ir.Value:
-    return part.cast("float64") / whole.nullif(0)
 
 
 def _mean_gap(earliest: ir.Value, latest: ir.Value, count: ir.Value) -> ir.Value:
@@ -45,269 +38,200 @@ def _mean_gap(earliest: ir.Value, latest: ir.Value, count: ir.Value) -> ir.Value
 BY_KIND: tuple[Activity, ...] = (
     Activity(
         suffix="count_{days}d",
-        label="{what}: times in the last {days} days",
-        description="How often it happened in the {days} days before the snapshot.",
+        label=Text("{what}: times {window}", "{what} : nombre de fois {window}"),
+        description=Text(
+            "How often it happened, at most {time} before the snapshot.",
+            "Combien de fois cela s’est produit, {time} au plus avant l’instantané.",
+        ),
         unit="times",
-        sentence="{label} {value} in {window}",
+        sentence=Text("{label} {value}", "{label} : {value}"),
         needs=lambda scope: (within(scope, scope.days),),
-        concept="frequency",
+        over_all=OverAll("frequency", unit="activities", sentence=ALONE),
         days="windows_days",
         more=1,
         told="narrowest",
     ),
     Activity(
         suffix="count",
-        label="{what}: times ever",
-        description="How often it happened (over all: how many activities there are).",
+        label=Text("{what}: times ever", "{what} : nombre de fois au total"),
+        description=Text(
+            "How often it happened (over all: how many activities there are).",
+            "Combien de fois cela s’est produit (toutes activités : combien il y en a).",
+        ),
         unit="times",
-        sentence="{label} {value}",
+        sentence=Text("{label} {value}", "{label} : {value}"),
         needs=lambda scope: (COUNT,),
-        concept="frequency",
+        over_all=OverAll("frequency", unit="activities", sentence=ALONE),
         more=1,
         told="narrowest",
     ),
     Activity(
         suffix="last_days",
-        label="{what}: days since the last",
-        description="How long ago it happened last; missing if never.",
+        label=Text("{what}: days since the last", "{what} : jours depuis la dernière fois"),
+        description=Text(
+            "How long ago it happened last; missing if never.",
+            "Temps écoulé depuis la dernière fois ; absent si jamais.",
+        ),
         unit="days ago",
-        sentence="last {value}",
-        overall_sentence="last active {value}",
+        sentence=Text("last {value}", "la dernière {value}"),
         needs=lambda scope: (least("age"),),
         formula=_scaled(SECONDS_A_DAY),
-        concept="recency",
+        over_all=OverAll("recency", sentence=Text("last activity {value}", "dernière activité {value}")),
         more=-1,
     ),
     Activity(
         suffix="first_days",
-        label="{what}: days since the first",
-        description="How long ago it happened first; missing if never.",
+        label=Text("{what}: days since the first", "{what} : jours depuis la première fois"),
+        description=Text(
+            "How long ago it happened first; missing if never.",
+            "Temps écoulé depuis la première fois ; absent si jamais.",
+        ),
         unit="days ago",
-        sentence="first {value}",
+        sentence=Text("first {value}", "la première {value}"),
         needs=lambda scope: (greatest("age"),),
         formula=_scaled(SECONDS_A_DAY),
-        concept="recency",
+        over_all=OverAll("recency"),
         told="never",
     ),
     Activity(
         suffix="active_days",
-        label="{what}: different days",
-        description="On how many calendar days of the project's zone it happened.",
+        label=Text("{what}: different days", "{what} : nombre de jours différents"),
+        description=Text(
+            "On how many calendar days of the project's zone it happened.",
+            "Nombre de jours du calendrier, dans le fuseau du projet, où cela s’est produit.",
+        ),
         unit="calendar days",
-        sentence="{label} on {value}",
+        sentence=Text("{label} on {value}", "{label} : {value}"),
         needs=lambda scope: (total(scope.column("new_day")),),
-        concept="frequency",
+        over_all=OverAll("frequency"),
         more=1,
         told="never",
     ),
     Activity(
         suffix="decayed_{days}d",
-        label="{what}: times, fading with a half-life of {days} days",
-        description="Times weighted by how recent they are: one {days} days ago counts half.",
+        label=Text(
+            "{what}: times, fading with a half-life of {time}",
+            "{what} : nombre de fois, avec une demi-vie de {time}",
+        ),
+        description=Text(
+            "Times weighted by how recent they are: one that is {time} old counts half.",
+            "Nombre de fois pondéré par l’ancienneté : à {time}, une fois compte pour moitié.",
+        ),
         unit="weighted times",
-        sentence="{label} {value}, weighted by how recent",
+        sentence=Text(
+            "{label}: {value}, weighted by how recent", "{label} : {value}, pondéré par l’ancienneté"
+        ),
         needs=lambda scope: (decayed(scope.days),),
         formula=_scaled(WEIGHT_UNITS),
-        concept="frequency",
+        over_all=OverAll("frequency"),
         days="half_lives_days",
         more=1,
         told="never",
     ),
     Activity(
         suffix="trend",
-        label="{what}: last week against the week before",
-        description="Times in the last 7 days minus times in the 7 days before those.",
-        unit="times",
-        sentence="{label} {value} than in the week before",
+        label=Text(
+            "{what}: last week against the week before",
+            "{what} : 7 derniers jours par rapport aux 7 précédents",
+        ),
+        description=Text(
+            "Times in the last 7 days minus times in the 7 days before those.",
+            "Nombre de fois ces 7 derniers jours moins celui des 7 jours précédents.",
+        ),
+        unit="difference",
+        sentence=Text(
+            "{label}: {value} against the week before", "{label} : {value} par rapport aux 7 jours précédents"
+        ),
         needs=lambda scope: (within(scope, 7), within(scope, 14, since=7)),
         formula=lambda last, before: last - before,
-        concept="frequency",
+        over_all=OverAll("frequency"),
         told="never",
     ),
     Activity(
         suffix="longest_gap_days",
-        label="{what}: longest pause",
-        description="Longest time between two in a row; missing with fewer than two.",
+        label=Text("{what}: longest pause", "{what} : plus longue pause"),
+        description=Text(
+            "Longest time between two in a row; missing with fewer than two.",
+            "Plus long temps entre deux fois de suite ; absent s’il y en a moins de deux.",
+        ),
         unit="days",
-        sentence="longest pause between two {value}",
+        sentence=Text("longest pause {value}", "plus longue pause : {value}"),
         needs=lambda scope: (greatest("kind_gap" if scope.of_kind else "gap"),),
         formula=_scaled(SECONDS_A_DAY),
-        concept="rhythm",
+        over_all=OverAll("rhythm", told="always"),
         told="never",
     ),
     Activity(
         suffix="mean_gap_days",
-        label="{what}: mean pause",
-        description="Mean time between two in a row; missing with fewer than two.",
+        label=Text("{what}: mean pause", "{what} : pause moyenne"),
+        description=Text(
+            "Mean time between two in a row; missing with fewer than two.",
+            "Temps moyen entre deux fois de suite ; absent s’il y en a moins de deux.",
+        ),
         unit="days",
-        sentence="{value} between two on average",
+        sentence=Text("{value} between two on average", "{value} en moyenne entre deux"),
         needs=lambda scope: (greatest("age"), least("age"), COUNT),
         formula=_mean_gap,
-        concept="rhythm",
+        over_all=OverAll(
+            "rhythm",
+            sentence=Text(
+                "{value} between two activities on average", "{value} en moyenne entre deux activités"
+            ),
+            told="always",
+        ),
         told="never",
     ),
     Activity(
         suffix="sessions",
-        label="{what}: sessions",
-        description="In how many sessions it happened; a long pause (30 minutes) starts a new one.",
+        label=Text("{what}: sessions", "{what} : nombre de sessions"),
+        description=Text(
+            "In how many sessions it happened; a long pause (30 minutes) starts a new one.",
+            "Nombre de sessions où cela s’est produit ; une longue pause (30 minutes) en ouvre une nouvelle.",
+        ),
         unit="sessions",
-        sentence="{label} in {value}",
+        sentence=Text("{label} in {value}", "{label} : {value}"),
         needs=lambda scope: (total(scope.column("new_session")),),
-        concept="frequency",
+        over_all=OverAll("frequency"),
         more=1,
         told="never",
     ),
     Activity(
         suffix="assets",
-        label="{what}: different assets",
-        description="How many different pages, offers or campaigns it was about.",
+        label=Text("{what}: different assets", "{what} : nombre de contenus différents"),
+        description=Text(
+            "How many different pages, offers or campaigns it was about.",
+            "Nombre de pages, d’offres ou de campagnes différentes.",
+        ),
         unit="assets",
-        sentence="{value}",
+        sentence=IN_ALL,
         needs=lambda scope: (total(scope.column("new_asset")),),
-        concept="variety",
+        over_all=OverAll("variety", sentence=ALONE),
         varying="assets",
         more=1,
     ),
     Activity(
         suffix="channels",
-        label="{what}: different channels",
-        description="Through how many different channels it happened.",
+        label=Text("{what}: different channels", "{what} : nombre de canaux différents"),
+        description=Text("Through how many different channels it happened.", "Nombre de canaux différents."),
         unit="channels",
-        sentence="{value}",
+        sentence=IN_ALL,
         needs=lambda scope: (total(scope.column("new_channel")),),
-        concept="variety",
+        over_all=OverAll("variety", sentence=ALONE),
         varying="channels",
         more=1,
     ),
     Activity(
         suffix="value",
-        label="{what}: sum of values",
-        description="Sum of the activities' values, to a thousandth.",
+        label=Text("{what}: sum of values", "{what} : somme des valeurs"),
+        description=Text(
+            "Sum of the activities' values, to a thousandth.", "Somme des valeurs des activités, au millième."
+        ),
         unit="value",
-        sentence="worth {value} in all",
+        sentence=Text("sum of values: {value}", "somme des valeurs : {value}"),
         needs=lambda scope: (VALUE,),
         formula=_scaled(VALUE_UNITS),
-        concept="value",
+        over_all=OverAll("value", told="always"),
         varying="values",
         told="never",
-    ),
-)
-
-OVERALL: tuple[Activity, ...] = (
-    Activity(
-        suffix="kinds",
-        label="different kinds of activity",
-        description="How many different kinds of activity there are; rare kinds together count as one.",
-        unit="kinds of activity",
-        sentence="{value}",
-        needs=lambda scope: (total("new_kind"),),
-        concept="variety",
-        per_kind=False,
-        more=1,
-    ),
-    Activity(
-        suffix="inbound",
-        label="activities of the lead's own",
-        description="How many activities the lead did.",
-        unit="times",
-        sentence="active {value} on their own",
-        needs=lambda scope: (INBOUND,),
-        concept="initiative",
-        per_kind=False,
-        more=1,
-    ),
-    Activity(
-        suffix="outbound",
-        label="contacts by marketing",
-        description="How many activities marketing did towards the lead.",
-        unit="times",
-        sentence="contacted by marketing {value}",
-        needs=lambda scope: (OUTBOUND,),
-        concept="initiative",
-        per_kind=False,
-    ),
-    Activity(
-        suffix="inbound_share",
-        label="share of the lead's own activities",
-        description="Own activities as a share of own and marketing's; missing without any.",
-        unit="share",
-        sentence="{value} of it the lead's own",
-        needs=lambda scope: (INBOUND, OUTBOUND),
-        formula=lambda inbound, outbound: _share(inbound, inbound + outbound),
-        concept="initiative",
-        per_kind=False,
-        told="never",
-    ),
-    Activity(
-        suffix="last_hour",
-        label="hour of the last activity",
-        description="Hour of the day, on the clock of the project's zone, of the last activity.",
-        unit="hour",
-        sentence="last active at {value}",
-        needs=lambda scope: (packed("max", "hour", 24, lambda rows: rows.hour),),
-        formula=lambda last: last % 24,
-        concept="time_of_day",
-        per_kind=False,
-    ),
-    Activity(
-        suffix="working_hours_share",
-        label="share in working hours",
-        description="Share of the activities on Monday to Friday from 9 to 18 o'clock in the project's zone.",
-        unit="share",
-        sentence="{value} of all in working hours",
-        needs=lambda scope: (WORKING, COUNT),
-        formula=_share,
-        concept="time_of_day",
-        per_kind=False,
-    ),
-    Activity(
-        suffix="weekend_share",
-        label="share at weekends",
-        description="Share of the activities on Saturday and Sunday in the project's zone.",
-        unit="share",
-        sentence="{value} of all at weekends",
-        needs=lambda scope: (WEEKEND, COUNT),
-        formula=_share,
-        concept="time_of_day",
-        per_kind=False,
-        told="never",
-    ),
-)
-
-
-def _channel(rows: ir.Table, levels: tuple[str, ...]) -> ir.Value:
-    return coded(rows.channel, levels)
-
-
-ENDS: tuple[EndOfPath, ...] = (
-    EndOfPath(
-        name="first_channel",
-        concept="channel",
-        label="first channel",
-        description="Channel of the first activity that has one; rare channels are pooled.",
-        sentence="came through {value}",
-        end="min",
-        levels=lambda vocabulary: vocabulary.channels,
-        code=_channel,
-    ),
-    EndOfPath(
-        name="last_channel",
-        concept="channel",
-        label="last channel",
-        description="Channel of the last activity that has one; rare channels are pooled.",
-        sentence="last seen through {value}",
-        end="max",
-        levels=lambda vocabulary: vocabulary.channels,
-        code=_channel,
-    ),
-    EndOfPath(
-        name="last_weekday",
-        concept="time_of_day",
-        label="weekday of the last activity",
-        description="Weekday, in the project's zone, of the last activity.",
-        sentence="last active on a {value}",
-        end="max",
-        levels=lambda vocabulary: WEEKDAYS,
-        code=lambda rows, levels: rows.weekday,
     ),
 )

@@ -120,11 +120,15 @@ class Speaker:
 
     def day(self, day: date) -> str:
         """Write a day: ``30 June 2026``."""
-        return str(format_date(day, "long", locale=self._locale))
+        return self._first(str(format_date(day, "long", locale=self._locale)))
 
     def short_day(self, day: date) -> str:
         """Write a day for the axis of a figure or the cell of a table: ``30 Jun 2026``."""
-        return str(format_date(day, "medium", locale=self._locale))
+        return self._first(str(format_date(day, "medium", locale=self._locale)))
+
+    def _first(self, written: str) -> str:
+        """French counts the first of a month, which the CLDR does not know: ``1er juillet``."""
+        return re.sub(r"^1 ", "1er ", written) if self.language == "fr" else written
 
     def listed(self, items: Iterable[str]) -> str:
         """Write items one after the other: ``a, b and c``."""
@@ -146,9 +150,17 @@ class Speaker:
         unit = "minute" if minutes < 60 else "hour" if minutes < 2 * _MINUTES["day"] else "day"
         return self.time(minutes // _MINUTES[unit], unit)
 
-    def time(self, count: int, unit: Literal["minute", "hour", "day", "week"] | str) -> str:
+    def time(self, count: float, unit: Literal["minute", "hour", "day", "week"] | str) -> str:
         """Write ``3 days``."""
         return str(format_unit(count, f"duration-{unit}", length="long", locale=self._locale))
+
+    def hour(self, hour: float) -> str:
+        """Write an hour of the day (0-23) as the time that it spans: ``between 14:00 and 15:00``."""
+        return self.say(
+            Text("between {start} and {end}", "entre {start} et {end}"),
+            start=self._clock(int(hour) % 24),
+            end=self._clock((int(hour) + 1) % 24),
+        )
 
     def ago(self, days: float) -> str:
         """Write an age in days as people say it: ``2 hours ago``."""
@@ -170,6 +182,9 @@ class Speaker:
         if days == 7:
             return self.say(Text("in the last week", "ces 7 derniers jours"))
         return self.say(Text("in the last {n} days", "ces {n} derniers jours"), n=self.plain(days))
+
+    def _clock(self, hour: int) -> str:
+        return f"{hour:02d}:00" if self.language == "en" else f"{hour}\u00a0h"
 
     def between(self, low: str, high: str) -> str:
         """Write an interval of two written values."""

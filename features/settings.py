@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from features.errors import ConfigurationError
+from features.language import Text
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FeatureSettings:
     directions
         Concept to +1 or -1: more of it may only raise (lower) the propensity.
     labels
-        Kind to the name that people read; a kind without one gets it from its own name.
+        Kind to what people read; a kind without a label is read by its own name, in every language.
     """
 
     windows_days: tuple[int, ...] = (1, 7, 30, 90)
@@ -40,7 +41,7 @@ class FeatureSettings:
     min_category_leads: int = 20
     max_categories: int = 30
     directions: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Text] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("windows_days", "half_lives_days"):
@@ -63,12 +64,13 @@ class FeatureSettings:
         plain = asdict(self)
         for name in ("windows_days", "half_lives_days"):
             plain[name] = list(plain[name])
-        for name in ("directions", "labels"):
-            plain[name] = dict(plain[name])
+        plain["directions"] = dict(self.directions)
+        plain["labels"] = {kind: label.to_dict() for kind, label in self.labels.items()}
         return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> FeatureSettings:
         """Return the settings that `to_dict` wrote."""
         tuples = {name: tuple(plain[name]) for name in ("windows_days", "half_lives_days")}
-        return cls(**{**plain, **tuples})
+        labels = {kind: Text.of(label) for kind, label in plain["labels"].items()}
+        return cls(**{**plain, **tuples, "labels": labels})

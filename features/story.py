@@ -1,13 +1,13 @@
-"""Reasons in plain words: what is true of a lead, concept by concept.
+"""Reasons in plain words: what is true of a lead, concept by concept, in one language.
 
-The words come from the declarations' sentence templates and from `features.wording`; here they are only
-chosen and put together.
+The words come from the declarations' sentences and from `features.wording`, numbers and times from the
+`Speaker`; here they are only chosen and put together.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -16,7 +16,7 @@ from features.bands import SENIORITY_LEVELS, size_band
 from features.catalogue import catalogue
 from features.declare import Feature
 from features.errors import PropenseError, nearest
-from features.language import Language
+from features.language import SPEAKERS, Language, Speaker, Text
 from features.vocabulary import OTHER, Vocabulary
 
 
@@ -24,19 +24,21 @@ class Storyteller:
     """Tells concepts of a lead in words, given the vocabulary that its features were made with."""
 
     def __init__(self, vocabulary: Vocabulary, language: Language = "en") -> None:
+        self._speaker = SPEAKERS[language]
         self._features: dict[str, list[Feature]] = defaultdict(list)
         for feature in catalogue(vocabulary):
             self._features[feature.concept].append(feature)
-        self._labels = {f"activity.{kind.name}": kind.label for kind in vocabulary.kinds}
+        self._labels = {concept: overall.label for concept, overall in wording.OVERALL.items()}
+        self._labels |= {f"activity.{kind.name}": kind.label for kind in vocabulary.kinds}
         self._labels |= {f"attribute.{known.name}": known.label for known in vocabulary.attributes}
-        self._labels["email"] = "e-mail address"
+        self._labels["email"] = wording.EMAIL_LABEL
 
     def label(self, concept: str) -> str:
         """Return what people call a concept: ``pricing page``, ``industry``, ``own initiative``."""
-        return wording.OVERALL[concept][0] if concept in wording.OVERALL else self._labels[concept]
+        return self._speaker.say(self._labels[concept])
 
     def sentence(self, concept: str, values: Mapping[str, Any]) -> str:
-        """Say what is true of the lead, as ``pricing page 3 times in the last 7 days, last 2 hours ago``.
+        """Say what is true of the lead, as ``pricing page 3 times in the last week, last 2 hours ago``.
 
         Parameters
         ----------
@@ -44,7 +46,7 @@ class Storyteller:
             A concept of the catalogue.
         values
             Feature name to value, as in a row of `features.compute.frame`; others than the concept's are
-            ignored. A missing value is None or not-a-number.
+            of use only where they qualify it. A missing value is None or not-a-number.
 
         Raises
         ------
@@ -52,38 +54,61 @@ class Storyteller:
             The catalogue has no such concept.
         """
         clauses = self._clauses(concept, values)
-        if clauses:
-            return ", ".join(text for text, _ in clauses)
-        if concept in wording.OVERALL:
-            return wording.OVERALL[concept][2]
-        template = wording.NOTHING_OF_KIND if concept.startswith("activity.") else wording.NOT_KNOWN
-        return template.format(label=self.label(concept))
+        return ", ".join(text for text, _ in clauses) if clauses else self._nothing(concept)
 
     def value(self, concept: str, values: Mapping[str, Any]) -> str:
-        """Return the main value of a concept as text: ``3 times``, ``50-199 employees``; empty if none."""
+        """Return the main value: ``twice in the last week``, ``50–199 employees``; empty if there is none."""
         clauses = self._clauses(concept, values)
         return clauses[0][1] if clauses else ""
+
+    def clause(self, concept: str, values: Mapping[str, Any]) -> str:
+        """Say the main thing in short, as ``pricing page: 3 times in the last week``."""
+        clauses = self._clauses(concept, values)
+        if not clauses:
+            return self._nothing(concept)
+        text, value = clauses[0]
+        if concept in wording.OVERALL:
+            return text
+        return self._speaker.say(wording.IN_SHORT, label=self.label(concept), value=value)
+
+    def _nothing(self, concept: str) -> str:
+        """Say that there is nothing to tell."""
+        if concept in wording.OVERALL:
+            return self._speaker.say(wording.OVERALL[concept].nothing)
+        template = wording.NOTHING_OF_KIND if concept.startswith("activity.") else wording.NOT_KNOWN
+        return self._speaker.say(template, label=self.label(concept))
 
     def _clauses(self, concept: str, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return (clause, value) for each feature of the concept that is told and has something to tell."""
         if concept not in self._features:
             raise PropenseError(f"no concept '{concept}'", todo=nearest(concept, self._features))
-        label = wording.OVERALL[concept][1] if concept in wording.OVERALL else self.label(concept)
+        label = self.label(concept)
         clauses, counted = [], False
         for feature in self._features[concept]:
             value = values.get(feature.name)
             if not _tells(feature, value) or (feature.told == "narrowest" and counted):
                 continue
             counted = counted or feature.told == "narrowest"
-            text = written(feature, value)
-            clauses.append((feature.sentence.format(label=label, value=text), text))
+            text = self._in_full(feature, value, values)
+            clauses.append((self._speaker.say(feature.sentence, label=label, value=text), text))
         return clauses
+
+    def _in_full(self, feature: Feature, value: Any, values: Mapping[str, Any]) -> str:
+        """Write a value with its window, and with what else keeps it true."""
+        text = written(feature, value, self._speaker)
+        if feature.window is not None:
+            return self._speaker.say(wording.IN_WINDOW, value=text, window=feature.window)
+        # Rare kinds count as one: with several activities of such kinds there may be more kinds.
+        rare = values.get(f"activity.{OTHER}.count")
+        if feature.unit == "kinds of activity" and rare is not None and rare > 1:
+            return self._speaker.say(wording.AT_LEAST, value=text)
+        return text
 
 
 _ZERO_SAYS_NOTHING = {
     "times",
+    "activities",
     "weighted times",
-    "value",
     "sessions",
     "assets",
     "channels",
@@ -100,28 +125,47 @@ def _tells(feature: Feature, value: Any) -> bool:
     return feature.family == "fit" or feature.unit not in _ZERO_SAYS_NOTHING or value != 0
 
 
-def written(feature: Feature, value: Any) -> str:
+def written(feature: Feature, value: Any, speaker: Speaker) -> str:
     """Write a feature's value for people, by its type and unit."""
     if feature.type == "category":
-        return wording.RARE if value == OTHER else str(value)
+        return speaker.say(_level(feature, str(value)))
     if feature.type == "flag":
-        return wording.YES if value else wording.NO
-    writer = _BY_UNIT.get(feature.unit)
-    return writer(value) if writer else wording.plain(value)
+        return speaker.say(wording.YES if value else wording.NO)
+    if feature.unit in wording.NOUNS:
+        return speaker.counted(value, wording.NOUNS[feature.unit])
+    return _BY_UNIT.get(feature.unit, Speaker.plain)(speaker, value)
 
 
-_BY_UNIT = {
-    "times": wording.times,
-    "days": wording.lasting,
-    "days ago": wording.ago,
-    "calendar days": lambda value: wording.counted(value, "day"),
-    "sessions": lambda value: wording.counted(value, "session"),
-    "assets": lambda value: wording.counted(value, "asset"),
-    "channels": lambda value: wording.counted(value, "channel"),
-    "kinds of activity": lambda value: wording.counted(value, "kind of activity", "kinds of activity"),
-    "fields": lambda value: wording.counted(value, "field"),
-    "share": lambda value: f"{value:.0%}",
-    "hour": lambda value: f"{int(value):02d}:00",
-    "employees": lambda value: f"{size_band(value)} employees",
-    "rank 1 to 7": lambda value: SENIORITY_LEVELS[min(max(round(value), 1), len(SENIORITY_LEVELS)) - 1],
+def _level(feature: Feature, level: str) -> Text:
+    """Return what people read for a level of a category: a word of ours, or the user's own value."""
+    if level == OTHER:
+        return wording.RARE
+    if feature.level_words and level in feature.levels:
+        return feature.level_words[feature.levels.index(level)]
+    return Text.of(level)
+
+
+def _share(speaker: Speaker, share: float) -> str:
+    """Write a share; ``100%`` is said of all only, and ``0%`` of none."""
+    return speaker.percent(share if share in (0.0, 1.0) else min(max(share, 0.01), 0.99))
+
+
+def _difference(speaker: Speaker, value: float) -> str:
+    """Write how many more or fewer: ``+2``, ``-1``."""
+    return ("+" if value > 0 else "") + speaker.number(value)
+
+
+def _rank(speaker: Speaker, value: float) -> str:
+    return speaker.say(SENIORITY_LEVELS[min(max(round(value), 1), len(SENIORITY_LEVELS)) - 1])
+
+
+_BY_UNIT: dict[str, Callable[[Speaker, float], str]] = {
+    "times": Speaker.times,
+    "difference": _difference,
+    "days": Speaker.lasting,
+    "days ago": Speaker.ago,
+    "share": _share,
+    "hour": Speaker.hour,
+    "employees": lambda speaker, value: speaker.say(size_band(value)),
+    "rank 1 to 7": _rank,
 }

@@ -23,6 +23,8 @@ from typing import Literal
 
 import ibis.expr.types as ir
 
+from features.language import Text
+
 AttributeType = Literal["number", "category", "flag", "size", "seniority"]
 
 
@@ -34,14 +36,14 @@ class Attribute:
     "category" as text, "size" as text or number from which a company size is taken, "seniority" as
     a job title from which a seniority is taken. `origin` is "lead", "entity" or "history"; only
     an attribute with history is `checked` against time, the others are taken as they are today.
-    `label` is the name that people read; `family` tells whether it says who the lead is or what the
-    lead did (a count of visits in a flat table).
+    `label` is what people read, if not its own name; `family` tells whether it says who the lead is or
+    what the lead did (a count of visits in a flat table).
     """
 
     name: str
     type: AttributeType
     origin: Literal["lead", "entity", "history"] = "lead"
-    label: str = ""
+    label: Text | None = None
     family: Literal["fit", "engagement"] = "fit"
 
     @property

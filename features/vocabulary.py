@@ -14,11 +14,12 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from features.language import Text
 from features.past import Past, attribute_column
 from features.reading import EMAIL_CLASS, read_attributes
 from features.settings import FeatureSettings
 from features.tables import Attribute
-from features.wording import readable
+from features.wording import ALL_ACTIVITIES, OTHER_ACTIVITY, readable
 
 # The pool of rare kinds, and of rare and never seen categories. A kind or value that has this very
 # name joins the pool.
@@ -30,10 +31,15 @@ class Kind:
     """A kind with features of its own (or the pool, or all together), and what varies within it."""
 
     name: str
-    label: str
+    label: Text
     assets: bool = False
     channels: bool = False
     values: bool = False
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Kind:
+        """Return the kind that `Vocabulary.to_dict` wrote, or wrote when labels had one language."""
+        return cls(**{**plain, "label": Text.of(plain["label"])})
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class KnownAttribute:
     """An attribute as training saw it; `gaps` says whether it was sometimes missing, sometimes not."""
 
     declared: Attribute
-    label: str
+    label: Text
     gaps: bool
     levels: tuple[str, ...] = ()
 
@@ -49,6 +55,13 @@ class KnownAttribute:
     def name(self) -> str:
         """The attribute's own name."""
         return self.declared.name
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> KnownAttribute:
+        """Return the attribute that `Vocabulary.to_dict` wrote, or wrote when labels had one language."""
+        given = plain["declared"]["label"]
+        declared = Attribute(**{**plain["declared"], "label": Text.of(given) if given else None})
+        return cls(declared, Text.of(plain["label"]), plain["gaps"], tuple(plain["levels"]))
 
 
 @dataclass(frozen=True)
@@ -92,19 +105,13 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Vocabulary:
         """Return the state that `to_dict` wrote."""
-        attributes = tuple(
-            KnownAttribute(
-                Attribute(**known["declared"]), known["label"], known["gaps"], tuple(known["levels"])
-            )
-            for known in plain["attributes"]
-        )
         return cls(
             settings=FeatureSettings.from_dict(plain["settings"]),
-            kinds=tuple(Kind(**kind) for kind in plain["kinds"]),
+            kinds=tuple(map(Kind.from_dict, plain["kinds"])),
             pooled=plain["pooled"],
-            overall=Kind(**plain["overall"]),
+            overall=Kind.from_dict(plain["overall"]),
             channels=tuple(plain["channels"]),
-            attributes=attributes,
+            attributes=tuple(map(KnownAttribute.from_dict, plain["attributes"])),
             email=plain["email"],
         )
 
@@ -151,11 +158,11 @@ def _described(
     )
     varies = {row.pop("kind"): row for row in by_kind.to_pyarrow().to_pylist()}
     kinds = [
-        Kind(name, settings.labels.get(name) or readable(name), **varies[position])
+        Kind(name, settings.labels.get(name) or Text.of(readable(name)), **varies[position])
         for position, name in enumerate(kept)
     ]
     if pooled:
-        kinds.append(Kind(OTHER, settings.labels.get(OTHER, "other activity"), **varies[len(kept)]))
+        kinds.append(Kind(OTHER, settings.labels.get(OTHER, OTHER_ACTIVITY), **varies[len(kept)]))
     return tuple(kinds)
 
 
@@ -168,7 +175,7 @@ def _overall(past: Past) -> Kind:
     found = most.to_pyarrow().to_pylist()[0]
     return Kind(
         "",
-        "all activities",
+        ALL_ACTIVITIES,
         assets=(found["assets"] or 0) > 1,
         channels=(found["channels"] or 0) > 1,
         values=(found["values"] or 0) > 0,
@@ -182,7 +189,7 @@ def _known_attributes(past: Past, read: ir.Table, settings: FeatureSettings) -> 
     for attribute, column in zip(past.declared, columns, strict=True):
         category = attribute.type == "category"
         levels = _levels(_leads_by(past, read, column), settings) if category else ()
-        label = attribute.label or readable(attribute.name)
+        label = attribute.label or Text.of(readable(attribute.name))
         found.append(KnownAttribute(attribute, label, gaps=0 < filled[column] < 1, levels=levels))
     return tuple(found)
 

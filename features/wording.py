@@ -1,10 +1,94 @@
-"""How names, numbers and times are written for people. English; the one place to translate."""
+"""The words about features that are no feature's own: how a name is read, and what is said of nothing."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+from features.language import Noun, Text
+
+WEEKDAYS = (
+    Text("Monday", "lundi"),
+    Text("Tuesday", "mardi"),
+    Text("Wednesday", "mercredi"),
+    Text("Thursday", "jeudi"),
+    Text("Friday", "vendredi"),
+    Text("Saturday", "samedi"),
+    Text("Sunday", "dimanche"),
+)
+
+# Adjectives of an e-mail address, by the class of its domain.
+EMAIL_WORDS = {
+    "corporate": Text("corporate", "professionnelle"),
+    "personal": Text("personal", "personnelle"),
+    "student": Text("academic", "universitaire"),
+    "disposable": Text("disposable", "jetable"),
+}
+
+# What is counted, by the unit of the feature that counts it.
+_ACTIVITIES = Noun(Text("activity", "activité"), Text("activities", "activités"))
+NOUNS = {
+    "activities": _ACTIVITIES,
+    "own activities": _ACTIVITIES,
+    "calendar days": Noun(Text("day", "jour"), Text("days", "jours")),
+    "sessions": Noun(Text("session", "session"), Text("sessions", "sessions")),
+    "assets": Noun(Text("asset", "contenu"), Text("different assets", "contenus différents")),
+    "channels": Noun(Text("channel", "canal"), Text("different channels", "canaux différents")),
+    "kinds of activity": Noun(
+        Text("kind of activity", "type d’activité"), Text("kinds of activity", "types d’activité")
+    ),
+}
+
+
+class Overall(NamedTuple):
+    """A concept that is about no one kind or attribute: its name, and what is said where nothing is told."""
+
+    label: Text
+    nothing: Text
+
+
+_NO_ACTIVITY = Text("no activity yet", "aucune activité pour l’instant")
+OVERALL = {
+    "overall.frequency": Overall(Text("number of activities", "nombre d’activités"), _NO_ACTIVITY),
+    "overall.recency": Overall(Text("last activity", "dernière activité"), _NO_ACTIVITY),
+    "overall.rhythm": Overall(
+        Text("pauses between activities", "pauses entre les activités"),
+        Text("fewer than two activities", "moins de deux activités"),
+    ),
+    "overall.variety": Overall(Text("variety of activities", "variété des activités"), _NO_ACTIVITY),
+    "overall.value": Overall(
+        Text("value of activities", "valeur des activités"),
+        Text("value of activities not known", "valeur des activités inconnue"),
+    ),
+    "overall.initiative": Overall(
+        Text("own initiative", "initiative du lead"),
+        Text(
+            "nothing by the lead or by marketing so far",
+            "rien de la part du lead ni du marketing pour l’instant",
+        ),
+    ),
+    "overall.channel": Overall(Text("channel", "canal"), Text("channel not known", "canal inconnu")),
+    "overall.time_of_day": Overall(Text("time of activity", "moment des activités"), _NO_ACTIVITY),
+    "overall.age": Overall(
+        Text("age of the lead", "ancienneté du lead"), Text("age not known", "ancienneté inconnue")
+    ),
+    "profile": Overall(
+        Text("fields filled in", "champs renseignés"),
+        Text("fields filled in: not known", "champs renseignés : pas d’information"),
+    ),
+}
+
+EMAIL_LABEL = Text("e-mail address", "adresse e-mail")
+OTHER_ACTIVITY = Text("other activity", "autre activité")
+ALL_ACTIVITIES = Text("all activities", "toutes les activités")
+
+NOTHING_OF_KIND = Text("{label}: never", "{label} : jamais")
+NOT_KNOWN = Text("{label} not known", "{label} : pas d’information")
+IN_SHORT = Text("{label}: {value}", "{label} : {value}")
+IN_WINDOW = Text("{value} {window}", "{value} {window}")
+RARE = Text("a rarer one", "une valeur plus rare")
+AT_LEAST = Text("at least {value}", "au moins {value}")
+YES, NO = Text("yes", "oui"), Text("no", "non")
 
 
 def readable(name: str) -> str:
@@ -14,63 +98,3 @@ def readable(name: str) -> str:
     words = re.sub(r"[_\s]+", " ", name).strip()
     parted = re.sub(r"(?<=[a-zà-ÿ])[A-ZÀ-Þ](?=[a-zà-ÿ])", lambda start: f" {start[0].lower()}", words)
     return parted if parted.isupper() else parted[:1].lower() + parted[1:]
-
-
-def times(count: float) -> str:
-    """Write 1 as ``once`` and 3 as ``3 times``."""
-    return "once" if round(count) == 1 else f"{round(count):,} times"
-
-
-def counted(count: float, one: str, many: str = "") -> str:
-    """Write ``1 day`` or ``3 days``."""
-    return f"{round(count):,} {one if round(count) == 1 else many or one + 's'}"
-
-
-def plain(number: float) -> str:
-    """Write a number without needless digits: 1,250, 12.5, 0.04."""
-    if number == round(number):
-        return f"{round(number):,}"
-    return f"{number:,.1f}" if abs(number) >= 10 else f"{number:.2g}"
-
-
-def ago(days: float) -> str:
-    """Write an age in days as people say it: ``2 hours ago``, ``3 days ago``."""
-    return f"{lasting(days)} ago"
-
-
-def lasting(days: float) -> str:
-    """Write a length of time in its largest fitting unit, rounded down."""
-    minutes = int(days * 24 * 60 + 1e-9)
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 60:
-        return counted(minutes, "minute")
-    if minutes < 48 * 60:
-        return counted(minutes // 60, "hour")
-    return counted(minutes // (24 * 60), "day")
-
-
-def window(days: float) -> str:
-    """Write the last 1, 7 or 30 days."""
-    return "the last 24 hours" if days == 1 else f"the last {days:g} days"
-
-
-# The concepts that are about no one kind: what they are called, what their clauses start with, and what
-# is said of a lead for whom there is nothing to tell.
-OVERALL = {
-    "overall.frequency": ("how often active", "active", "no activity yet"),
-    "overall.recency": ("how recently active", "active", "no activity yet"),
-    "overall.rhythm": ("pauses between activities", "pause", "fewer than two activities"),
-    "overall.variety": ("variety of activities", "active on", "no activity yet"),
-    "overall.value": ("value of activities", "activities", "no activity with a value"),
-    "overall.initiative": ("own initiative", "active", "no activity yet"),
-    "overall.channel": ("channel", "channel", "channel not known"),
-    "overall.time_of_day": ("time of activity", "active", "no activity yet"),
-    "overall.age": ("age of the lead", "known", "age not known"),
-    "profile": ("fields filled in", "fields", "no field filled in"),
-}
-
-NOTHING_OF_KIND = "no {label}"
-NOT_KNOWN = "{label} not known"
-RARE = "a rarer one"
-YES, NO = "yes", "no"

@@ -10,13 +10,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from features.catalogue import catalogue
+from features.declare import Feature
 from features.errors import BundleError
+from features.language import Language
 from features.story import Storyteller
 from features.vocabulary import Vocabulary
 from models.calibrators import Calibrator, calibrator_from_dict
@@ -47,6 +50,8 @@ class Bundle:
         From features to a margin, from there to a propensity and its 90 % interval.
     scale, grades, bands, cutoffs
         From there to score, grade and band; the first cutoff is the one in force.
+    told_as
+        Concepts that are told as another, because leads have both or none; see `models.concepts`.
     """
 
     about: dict[str, Any]
@@ -58,9 +63,12 @@ class Bundle:
     grades: Grades
     bands: Bands
     cutoffs: tuple[Cutoff, ...] = field(default=())
+    told_as: Mapping[str, str] = field(default_factory=dict)
 
     @threadpool_limits.wrap(limits=1, user_api="blas")
-    def score(self, features: pd.DataFrame, asked: pd.Series | None = None) -> pd.DataFrame:
+    def score(
+        self, features: pd.DataFrame, asked: pd.Series | None = None, language: Language = "en"
+    ) -> pd.DataFrame:
         """Score leads.
 
         Parameters
@@ -69,6 +77,8 @@ class Bundle:
             (n, p) as `features.compute.frame` gives them for this bundle's vocabulary.
         asked
             (n,) whether the lead asked for sales.
+        language
+            Of the texts and values of the reasons.
 
         Returns
         -------
@@ -99,16 +109,18 @@ class Bundle:
                 "grade": self.grades.grade(families["fit"], families["engagement"]),
                 "fit": families["fit"],
                 "engagement": families["engagement"],
-                "reasons": self._told(features, contributions),
+                "reasons": self._told(features, contributions, language),
             },
             index=features.index,
         )
 
-    def _told(self, features: pd.DataFrame, contributions: pd.DataFrame) -> list[list[dict[str, Any]]]:
-        teller = Storyteller(self.vocabulary)
+    def _told(
+        self, features: pd.DataFrame, contributions: pd.DataFrame, language: Language
+    ) -> list[list[dict[str, Any]]]:
+        teller = Storyteller(self.vocabulary, language)
         values = features.astype(object).where(features.notna(), None)
         rows = [{str(name): value for name, value in row.items()} for row in values.to_dict("records")]
-        found = reasons(contributions, self._concept_of)
+        found = reasons(contributions, self.concept_of)
         return [
             [
                 {
@@ -123,13 +135,19 @@ class Bundle:
             for of_row, row in zip(found, rows, strict=True)
         ]
 
-    @property
-    def _family_of(self) -> dict[str, str]:
-        return {feature.name: feature.family for feature in catalogue(self.vocabulary)}
+    @cached_property
+    def catalogue(self) -> tuple[Feature, ...]:
+        """The features' declarations, in the order of the columns."""
+        return catalogue(self.vocabulary)
 
-    @property
-    def _concept_of(self) -> dict[str, str]:
-        return {feature.name: feature.concept for feature in catalogue(self.vocabulary)}
+    @cached_property
+    def _family_of(self) -> dict[str, str]:
+        return {feature.name: feature.family for feature in self.catalogue}
+
+    @cached_property
+    def concept_of(self) -> dict[str, str]:
+        """The concept that each feature is told under, by the feature's name."""
+        return {f.name: self.told_as.get(f.concept, f.concept) for f in self.catalogue}
 
     def to_texts(self) -> dict[str, str]:
         """Return the bundle as texts by file name, the manifest with their digests among them."""
@@ -141,6 +159,7 @@ class Bundle:
             "grades": self.grades.to_dict(),
             "bands": self.bands.to_dict(),
             "cutoffs": [cutoff.to_dict() for cutoff in self.cutoffs],
+            "told_as": dict(self.told_as),
         }
         texts = {
             VOCABULARY: _json(self.vocabulary.to_dict()),
@@ -172,6 +191,7 @@ class Bundle:
             grades=Grades.from_dict(decision["grades"]),
             bands=Bands.from_dict(decision["bands"]),
             cutoffs=tuple(Cutoff.from_dict(cutoff) for cutoff in decision["cutoffs"]),
+            told_as=decision.get("told_as", {}),
         )
 
 

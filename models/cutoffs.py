@@ -18,6 +18,7 @@ from features.errors import BundleError, ConfigurationError, listed, nearest
 from models.certificates import FURTHEST, LEAST_UNITS, Candidate, Tested, in_sequence, start
 from models.crossings import net_value, proportion
 from models.decision_window import DecisionWindow
+from models.ladder import confidence_of_each
 from models.promises import bound, leads_needed, next_hundred, percent, promise
 from models.queue import queue
 
@@ -177,11 +178,17 @@ def value(window: DecisionWindow, *, cost: float, value: float, confidence: floa
 
 
 def manual(window: DecisionWindow, *, propensity: float, confidence: float = CONFIDENCE) -> Cutoff:
-    """Take the level given; its promise is the bound at it."""
+    """Take the level given; its promise is a bound that holds at all candidates and this level at once.
+
+    A level of one's own is chosen by looking: at a report that shows every candidate, or at the last result.
+    """
     if not 0.0 <= propensity <= 1.0:
         raise ConfigurationError(f"A manual cutoff of {propensity}.", allowed="a propensity from 0 to 1")
     parameters = {"propensity": propensity, "confidence": confidence}
-    return _fixed("manual", window, window.at(float(propensity)), parameters)
+    chosen = window.at(float(propensity))
+    margins = [*(candidate.margin for candidate in window.candidates), chosen.margin]
+    each = confidence_of_each(window.replay, margins, confidence)
+    return _fixed("manual", window, chosen, parameters, each)
 
 
 POLICIES: dict[str, Callable[..., Cutoff]] = {
@@ -249,10 +256,16 @@ def _refusal(
     )
 
 
-def _fixed(policy: str, window: DecisionWindow, candidate: Candidate, parameters: dict[str, Any]) -> Cutoff:
-    """Return a cutoff whose level the policy fixed without labels, with the bound there as its promise."""
+def _fixed(
+    policy: str,
+    window: DecisionWindow,
+    candidate: Candidate,
+    parameters: dict[str, Any],
+    each: float | None = None,
+) -> Cutoff:
+    """Return a cutoff whose level is given, with the bound there as its promise; `each` as in `bound`."""
     trial = window.precision_of(candidate)
-    promised = bound(trial, parameters["confidence"], **window.said)
+    promised = bound(trial, parameters["confidence"], each=each, **window.said)
     why = {}
     if promised is None:
         why = {

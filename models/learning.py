@@ -21,6 +21,7 @@ from models.bundle import Bundle
 from models.calibration import Chosen, choose
 from models.calibrators import NoCalibration
 from models.certificates import candidates
+from models.concepts import together
 from models.crossings import BEFORE_DECISION, Crossings
 from models.cutoffs import Cutoff, choose_cutoff
 from models.decision import Bands, comings_and_goings, default_nurture_level
@@ -107,12 +108,14 @@ class Learned:
     label, margin, propensity, logistic, base_rate, rules (NaN without points), group_id, age,
     opened_at, points, new_lead (whether no lead of its group was in a window before the test),
     propensity_low, propensity_high. ``drift``: whether the base rate moved while it was built.
+    ``window``: what the cutoffs were chosen from.
     """
 
     bundle: Bundle
     calibration: Chosen
     predictions: pd.DataFrame
     drift: Drift
+    window: DecisionWindow
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -154,10 +157,12 @@ def learn(examples: Examples, vocabulary: Vocabulary, about: dict[str, Any], cho
         grades=Grades.fit(families["fit"], families["engagement"]),
         bands=replace(bands, mql=cutoffs[0]),
         cutoffs=tuple(cutoffs),
+        told_as=together(examples.within("train", "stopping")[0], vocabulary),
     )
     predictions = _predictions(examples, margin, propensity, base_rate)
     low, high = interval.predict(margins.loc[predictions.index].to_numpy())
-    return Learned(bundle, chosen, predictions.assign(propensity_low=low, propensity_high=high), drift)
+    predictions = predictions.assign(propensity_low=low, propensity_high=high)
+    return Learned(bundle, chosen, predictions, drift, window)
 
 
 def _classifier(examples: Examples, vocabulary: Vocabulary, choices: Choices) -> LeadClassifier:

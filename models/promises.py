@@ -14,6 +14,7 @@ from models.replay import Replay
 What = Literal["precision", "recall"]
 IN_SEQUENCE = "exact binomial tests, one cutoff after the other"
 AT_ONE_LEVEL = "exact lower bound at this one cutoff"
+AT_EVERY_LEVEL = "exact lower bounds that hold at all of these cutoffs at once"
 # How sure it must be that a promise was broken before anyone is told so.
 VIOLATION_CONFIDENCE = 0.95
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -57,17 +58,33 @@ def promise(
 
 
 def bound(
-    trial: Trial, confidence: float, *, unit: str, horizon: str | None, what: What = "precision"
+    trial: Trial,
+    confidence: float,
+    *,
+    unit: str,
+    horizon: str | None,
+    what: What = "precision",
+    each: float | None = None,
 ) -> dict[str, Any] | None:
-    """Return the best promise at one cutoff that was chosen without labels, or None.
+    """Return the best promise at one cutoff, or None.
 
     The exact lower bound, rounded down. None where fewer than `LEAST_UNITS` units speak for it, or
-    where it rounds down to nothing.
+    where it rounds down to nothing. Without `each` the cutoff was chosen without labels; where it may
+    have been chosen after seeing what many would bring, `each` is the confidence of one bound that it takes
+    for all of them to hold (`models.ladder`).
     """
-    least = rounded_down(trial.at_least(confidence))
+    least = rounded_down(trial.at_least(confidence if each is None else each))
     if trial.units < LEAST_UNITS or least <= 0.0:
         return None
-    return promise(what, least, confidence, trial, unit=unit, horizon=horizon, method=AT_ONE_LEVEL)
+    return promise(
+        what,
+        least,
+        confidence,
+        trial,
+        unit=unit,
+        horizon=horizon,
+        method=AT_ONE_LEVEL if each is None else AT_EVERY_LEVEL,
+    )
 
 
 def rounded_down(share: float) -> float:

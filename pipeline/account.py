@@ -7,7 +7,7 @@ from typing import Any
 from models.bundle import Bundle, bundle_digest
 from models.learning import Learned
 from pipeline.config import Config
-from pipeline.evaluating import cutoffs_account
+from pipeline.evaluating import cutoffs_account, ladder_account
 from pipeline.versions import file_digests, versions
 from pipeline.work import Work
 
@@ -22,6 +22,7 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
     bundle, digests = learned.bundle, file_digests(config)
     return {
         **{key: bundle.about[key] for key in ("project", "target", "horizon", "split", "end_at_handover")},
+        "made_at": f"{work.now.isoformat()}Z",
         "shipped": work.ship,
         "windows": prepared.summary,
         **found,
@@ -34,6 +35,7 @@ def describe(work: Work, learned: Learned, found: dict[str, Any], doubts: dict[s
         "backtest": _backtest(work.backtested, digests),
         "calibration": {"method": learned.calibration.method, "evidence": learned.calibration.evidence},
         "cutoffs": cutoffs_account(learned.predictions, bundle, prepared.test_wins),
+        "ladder": ladder_account(learned),
         "bands": bundle.bands.to_dict(),
         "drift": learned.drift.to_dict(),
         # The address is taken as it is today too: a later form may have filled it in.

@@ -15,7 +15,11 @@ import click
 
 from features.errors import ConfigurationError, PropenseError
 
+# As in `features.language`, which is not imported before it is needed.
+LANGUAGES = ("en", "fr")
+
 if TYPE_CHECKING:
+    from features.language import Language
     from pipeline.config import Config
 
 INTERRUPTED = 130
@@ -55,13 +59,18 @@ _as_of = click.option(
     help="The moment the leads are seen at, in UTC unless it has an offset.  [default: now]",
 )  # fmt: skip
 
+_as_of_scores = click.option(
+    "--as-of", callback=_moment, default=None, metavar="TIME",
+    help="The moment of the report, in UTC unless it has an offset.  [default: that of the newest scores]",
+)  # fmt: skip
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="propense")
 def main_group() -> None:
     """How likely each open lead is to convert, learned from your own won and lost leads.
 
-    Start with `propense init`, then `check`, `train`, `score` and `sync`.
+    Start with `propense init`, then `check`, `train`, `score`, `report` and `sync`.
     """
 
 
@@ -162,6 +171,40 @@ def explain(
 
     config, now = _config(config_file), _now()
     run(config, as_of or now, now, _folder(config, output), lead_id, leads_file=leads_file)
+
+
+@main_group.command(short_help="what marketing reads: one page, English or French")
+@_shared
+@click.option(
+    "--language", type=click.Choice(LANGUAGES), default=None,
+    help="Of the page.  [default: the project's]",
+)  # fmt: skip
+@_as_of_scores
+@click.option("--run", metavar="ID", default=None, help="Build the report of an older training again.")
+@click.option("--top", type=click.IntRange(1, 500), default=None, help="How many leads to call are listed.")
+@click.option(
+    "--with-names", is_flag=True,
+    help="List leads by name, in a page of its own: personal data, at your own risk.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the content as JSON, in both languages.")
+def report(
+    config_file: Path, output: Path | None, language: Language | None, as_of: datetime | None,
+    run: str | None, top: int | None, with_names: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Write what the model learned, decides and is worth, as one page for people who do not train models."""
+    from pipeline.report.make import Wanted
+    from pipeline.report.make import report as make
+
+    config = _config(config_file)
+    wanted = Wanted(language or config.project.language, as_of, run, top, with_names)
+    made = make(config, _now(), _folder(config, output), wanted, _teller())
+    if as_json:
+        _print_json(made.content)
+        return
+    size = made.page.stat().st_size / 1e6
+    click.echo(f"Wrote {made.page} ({size:.1f} MB; it opens in any browser, also from a mail).")
+    if with_names:
+        click.echo("It names people: handle it as personal data. It is attached to no run.")
 
 
 @main_group.command(short_help="write scores to a destination")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
 
 from features.errors import listed, nearest
-from features.language import Language
+from features.language import LANGUAGES, Language, Text
 from pipeline.config_report import Content, Report, Wish
 from pipeline.config_tables import (
     Activities,
@@ -45,7 +45,22 @@ def _all_different(values: list[timedelta]) -> list[timedelta]:
     return values
 
 
+def _label(given: Any) -> Text:
+    """Read what people read: one text for all languages, or a table with one for each."""
+    every = given if isinstance(given, dict) else dict.fromkeys(LANGUAGES, given)
+    if set(every) != set(LANGUAGES):
+        raise ValueError('a label is a text, or one for each language: { en = "...", fr = "..." }')
+    if not all(isinstance(text, str) and text.strip() for text in every.values()):
+        raise ValueError("a label is a text that is not empty")
+    return Text.of(every)
+
+
+def _as_given(label: Text) -> str | dict[str, str]:
+    return label.en if label.en == label.fr else label.to_dict()
+
+
 Zone = Annotated[str, AfterValidator(_known_zone)]
+Label = Annotated[Text, PlainValidator(_label), PlainSerializer(_as_given)]
 Ages = Annotated[list[Duration], Field(min_length=1), AfterValidator(_all_different)]
 
 
@@ -124,7 +139,9 @@ class Features(Section):
     directions: dict[str, Literal["up", "down"]] = Field(
         default_factory=dict, description="concept = direction: a constraint on the model"
     )
-    labels: dict[str, str] = Field(default_factory=dict, description="kind or attribute = what people read")
+    labels: dict[str, Label] = Field(
+        default_factory=dict, description="kind or attribute = what people read, or { en = ..., fr = ... }"
+    )
 
 
 class Model(Section):
@@ -173,6 +190,7 @@ class Checks(Section):
 SHOWN_ONLY: dict[str, Any] = {
     "project": {"language", "currency"},
     "outcomes": {"comment"},
+    "features": {"labels"},
     **dict.fromkeys(("persona", "content", "report", "destinations"), True),
 }
 

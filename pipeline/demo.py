@@ -9,15 +9,16 @@ from pathlib import Path
 from pipeline.backtest.run import backtest
 from pipeline.configuring import read_config
 from pipeline.deliver import Delivered, sync
+from pipeline.demo_screen import Made, show_demo
+from pipeline.report.make import Reported, Wanted, report
 from pipeline.score import Scored, score
 from pipeline.simulation import simulate
 from pipeline.template import write_simulated
-from pipeline.terminal import show_demo
 from pipeline.train import Trained, train
 
 
 def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[str], None]) -> None:
-    """Simulate, backtest, train, score and write back; end with what was found and where it is.
+    """Simulate, backtest, train, score, report and write back; end with what was found and where it is.
 
     Raises
     ------
@@ -33,6 +34,8 @@ def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[s
     backtest(config, end, folder, tell)
     trained: Trained = train(config, end, folder, tell)
     scored: Scored = score(config, end, end, folder, tell=tell)
+    reported: Reported = report(config, end, folder, Wanted("en"), tell)
     tell("writing the scores back into the CRM")
     delivered: Delivered = sync(config, folder, "crm")
-    show_demo(trained.account, scored.scores, scored.excluded, delivered, directory, folder)
+    made = Made(delivered, reported.page, directory, folder)
+    show_demo(trained.account, scored.scores, scored.excluded, made)

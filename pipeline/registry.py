@@ -24,7 +24,7 @@ from urllib.request import url2pathname
 
 import pandas as pd
 
-from features.errors import BundleError
+from features.errors import BundleError, listed, nearest
 from models.bundle import MANIFEST, Bundle, bundle_digest
 from pipeline.served import ServedModel
 
@@ -114,9 +114,33 @@ class Registry:
         self._mlflow.set_tags({**tags, "data_digest": hashlib.sha256(together.encode()).hexdigest()})
         self._mlflow.log_dict(dict(digests), "data_digests.json")
 
-    def log_files(self, folder: Path, under: str | None = None) -> None:
-        """Attach the files of a folder to the open run."""
-        self._mlflow.log_artifacts(str(folder), under)
+    def log_files(self, path: Path, under: str | None = None) -> None:
+        """Attach a file, or the files of a folder, to the open run."""
+        log = self._mlflow.log_artifacts if path.is_dir() else self._mlflow.log_artifact
+        log(str(path), under)
+
+    def log_json(self, value: Mapping[str, Any], name: str) -> None:
+        """Attach plain values to the open run, as a JSON file."""
+        self._mlflow.log_dict(dict(value), name)
+
+    def attach(self, run_id: str, folder: Path, under: str) -> None:
+        """Attach the files of a folder to a run that has ended."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        # Not through the client: it remembers where a run's files were, also when the folder has moved.
+        with self._reachable():
+            get_artifact_repository(self._address(run_id)).log_artifacts(str(folder), under)
+
+    def kept(self, run_id: str, name: str) -> Path | None:
+        """Return the file that a run keeps under a name, or None if it keeps none of that name."""
+        with self._reachable():
+            path = Path(url2pathname(urlparse(self._address(run_id)).path)) / name
+        return path if path.is_file() else None
+
+    def _address(self, run_id: str) -> str:
+        """Return where a run's files are now."""
+        self._open()
+        return str(self._client.get_run(run_id).info.artifact_uri)
 
     def register(self, bundle: Bundle, texts: Mapping[str, str], folder: Path, example: pd.DataFrame) -> str:
         """Log the bundle in the open run, register it and return its version."""
@@ -183,6 +207,34 @@ class Registry:
                 where=str(self.database),
                 todo="train one with `propense train`, with the same --config and --output",
             )
+        return self._load(number)
+
+    def of_run(self, run_id: str) -> Registered:
+        """Load the model that a run registered, with its digests checked.
+
+        Raises
+        ------
+        BundleError
+            There is no such run, it registered no model, or its files were altered.
+        """
+        found: list[Any] = []
+        if self.database.exists():
+            with self._reachable():
+                found = self._client.search_model_versions(f"name = '{self.project}'")
+        versions = {str(version.run_id): str(version.version) for version in found}
+        if run_id not in versions:
+            raise BundleError(
+                f"No run '{run_id}' has registered a model of the project '{self.project}'.",
+                where=str(self.database),
+                allowed=f"one of {len(versions)} runs, the newest: {listed(list(versions)[:3])}"
+                if versions
+                else "",
+                todo=nearest(run_id, versions) or "`mlflow ui` shows all runs",
+            )
+        return self._load(versions[run_id])
+
+    def _load(self, number: str) -> Registered:
+        """Load a version, with its digests checked."""
         with self._reachable():
             self._open()
             version = self._client.get_model_version(self.project, number)

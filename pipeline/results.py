@@ -21,6 +21,8 @@ from pipeline.files import leftovers, locked, publish, staging, sweep, uninterru
 from pipeline.registry import Registry
 
 ACCOUNT = "train.json"
+# Where a run keeps, in MLflow, all that its report can be made of again.
+KEPT = "account"
 _STAGED = "training"
 
 

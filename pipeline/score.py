@@ -153,12 +153,18 @@ def score_with(
     *,
     leads_file: Path | None = None,
     tell: Callable[[str], None] | None = None,
+    even_nobody: bool = False,
 ) -> Scored:
-    """Score every lead open at `as_of` with a given model, in memory."""
+    """Score every lead open at `as_of` with a given model, in memory.
+
+    A flat table that does not say which leads are open is refused, or with `even_nobody` has none.
+    """
     tell = tell or (lambda message: None)
     bundle = champion.bundle
     _check_moment(as_of, now)
-    _check_fits(config, bundle, leads_file)
+    _check_fits(config, bundle)
+    if not even_nobody:
+        _check_open(config, leads_file)
     tell("reading the tables")
     dataset = load(config, now, leads_file=leads_file, known=known_attributes(bundle))
     dataset.findings.raise_errors()
@@ -170,7 +176,8 @@ def score_with(
     features = featuring.features_of(dataset, chosen, bundle.vocabulary)
     asked = featuring.asked_for_sales(dataset, chosen, config.decision.sales_ready_kinds)
     _check_values(features, dataset)
-    scores = bundle.score(features, None if asked is None else asked.loc[features.index])
+    wanting = None if asked is None else asked.loc[features.index]
+    scores = bundle.score(features, wanting, config.project.language)
     run_id = uuid.uuid4().hex
     records = dataset.hygiene.records_at(as_of)
     keys = keys.assign(lead_id=keys["lead_id"].replace(records))
@@ -197,7 +204,7 @@ def _check_moment(as_of: datetime, now: datetime) -> None:
         )
 
 
-def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None:
+def _check_fits(config: Config, bundle: Bundle) -> None:
     then, now = bundle.about, featuring.about(config)
     changed = [name for name, value in now.items() if then.get(name) != value]
     if changed:
@@ -206,6 +213,9 @@ def _check_fits(config: Config, bundle: Bundle, leads_file: Path | None) -> None
             where="; ".join(f"{name}: was {then.get(name)!r}, is {now[name]!r}" for name in changed),
             todo="train again, or set them back",
         )
+
+
+def _check_open(config: Config, leads_file: Path | None) -> None:
     if config.flat and leads_file is None and config.leads.open_when is None:
         raise ConfigurationError(
             "A flat table does not say which leads are open.",

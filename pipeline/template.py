@@ -17,6 +17,8 @@ TEMPLATE = """\
 name = "my-company"            # names the registered model and the folder output/<name>/
 timezone = "Europe/Paris"      # of times without an offset, and of local hours and days
 # target = "won"               # what people call a conversion
+# language = "fr"              # of reasons and of the report: "en" or "fr"
+# currency = "EUR"             # of amounts
 
 # Who may become a customer: one row a lead.
 [leads]
@@ -83,6 +85,11 @@ horizon = "30d"                # a conversion counts within so long; `propense c
 # ages = ["1h", "1d", "3d", "7d", "14d", "30d"]
 # end_at_handover = true       # an MQL is decided before sales works it
 
+# What people read for a kind or an attribute, if not its own name: one text, or one for each language.
+# [features.labels]
+# pricing_page = { en = "pricing page", fr = "page des tarifs" }
+# erp = "ERP"
+
 # [windows]                    # dates follow from the data if not pinned
 # test_from = 2026-03-01
 # split = "group"              # for a single cohort
@@ -141,6 +148,27 @@ confidence = 0.9
 # [backtest]
 # folds = 6
 
+# Your ideal customer, attribute by attribute, to be compared with what was learned.
+# [persona.industry]
+# is_one_of = ["Software", "Finance"]
+# [persona.company_size]
+# at_least = 50
+# [persona.email]
+# is_one_of = ["corporate"]
+
+# Which kinds of activity are content, and for which question of a buyer.
+# [content]
+# awareness = ["blog_post"]             # what is this about?
+# consideration = ["buyers_guide"]      # which ways are there?
+# decision = ["case_study"]             # why this one?
+
+# [report]
+# pages = ["web_visit"]                 # kinds whose assets are pages,
+# offers = ["download"]                 # offers or content,
+# campaigns = ["email_clicked"]         # campaigns
+# source = "source"                     # attribute that says where a lead came from; else its first channel
+# leads = 20                            # leads to call that are listed
+
 # [destinations.crm]
 # type = "sqlite"
 # path = "crm.sqlite"
@@ -155,6 +183,7 @@ SIMULATED = """\
 [project]
 name = "simulated"
 timezone = "Europe/Paris"
+currency = "EUR"
 
 [leads]
 table = "leads.csv"
@@ -198,6 +227,7 @@ outcome = "outcome"
 closed_at = "closed_at"
 amount = "amount"
 reason = "reason"
+comment = "comment"
 observed_until = 2026-06-30T00:00:00Z
 
 # Job title and country change; this is how each was known at the time.
@@ -240,6 +270,66 @@ won_value = 2400
 [decision]
 rules_mql_at = 50
 sales_ready_kinds = ["demo_requested", "quote_requested", "contact_requested"]
+
+# Whom marketing had in mind all along; the report says where the data agree.
+[persona.company_size]
+at_least = 50
+[persona.industry]
+is_one_of = ["Finance", "Manufacturing", "Software"]
+[persona.job_title]
+at_least = 5                   # from managers up
+[persona.email]
+is_one_of = ["corporate"]
+
+[content]
+awareness = ["awareness_content"]
+consideration = ["consideration_content", "case_study"]
+decision = ["decision_content"]
+
+[report]
+pages = ["visit", "repeated_visit", "long_visit", "page_viewed", "pricing_page"]
+offers = [
+  "awareness_content", "consideration_content", "case_study", "decision_content", "form_submitted",
+  "webinar_registered", "webinar_attended", "trial_started", "wish_list_added", "cart_filled",
+]
+campaigns = ["email_sent", "email_opened", "email_clicked", "ad_clicked", "trade_fair_met"]
+source = "source"
+
+[features.labels]
+visit = { en = "website visit", fr = "visite du site" }
+repeated_visit = { en = "repeated visit", fr = "visite répétée" }
+long_visit = { en = "long visit", fr = "visite longue" }
+page_viewed = { en = "page viewed", fr = "page vue" }
+pricing_page = { en = "pricing page", fr = "page des tarifs" }
+form_submitted = { en = "form submitted", fr = "formulaire envoyé" }
+awareness_content = { en = "introductory content", fr = "contenu de découverte" }
+consideration_content = { en = "comparison content", fr = "contenu de comparaison" }
+case_study = { en = "case study", fr = "étude de cas" }
+decision_content = { en = "decision content", fr = "contenu d’aide à la décision" }
+newsletter_subscribed = { en = "newsletter subscribed", fr = "inscription à la newsletter" }
+unsubscribed = { en = "newsletter unsubscribed", fr = "désinscription de la newsletter" }
+social_follow = { en = "social media follow", fr = "abonnement sur les réseaux sociaux" }
+webinar_registered = { en = "webinar registered", fr = "inscription à un webinaire" }
+webinar_attended = { en = "webinar attended", fr = "participation à un webinaire" }
+ad_clicked = { en = "ad clicked", fr = "clic sur une annonce" }
+trade_fair_met = { en = "meeting at a trade fair", fr = "rencontre sur un salon" }
+wish_list_added = { en = "wish list added to", fr = "ajout à la liste de souhaits" }
+cart_filled = { en = "cart filled", fr = "panier rempli" }
+trial_started = { en = "trial started", fr = "essai démarré" }
+demo_requested = { en = "demo requested", fr = "demande de démonstration" }
+quote_requested = { en = "quote requested", fr = "demande de devis" }
+contact_requested = { en = "contact requested", fr = "demande de contact" }
+email_sent = { en = "e-mail sent", fr = "e-mail envoyé" }
+email_opened = { en = "e-mail opened", fr = "e-mail ouvert" }
+email_clicked = { en = "e-mail clicked", fr = "clic dans un e-mail" }
+call = { en = "sales call", fr = "appel commercial" }
+meeting = { en = "sales meeting", fr = "rendez-vous commercial" }
+industry = { en = "industry", fr = "secteur" }
+company_size = { en = "company size", fr = "taille de l’entreprise" }
+source = { en = "source", fr = "origine" }
+contract_type = { en = "contract type", fr = "type de contrat" }
+job_title = { en = "job title", fr = "fonction" }
+country = { en = "country", fr = "pays" }
 
 [destinations.crm]
 type = "sqlite"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -229,56 +225,3 @@ def show_replay(moments: pd.DataFrame) -> None:
 
 def _sign(direction: str) -> str:
     return "+" if direction == "up" else "−"
-
-
-def show_demo(
-    account: dict[str, Any],
-    scores: pd.DataFrame,
-    excluded: pd.DataFrame,
-    delivered: Any,
-    directory: object,
-    folder: object,
-) -> None:
-    """Print the demo's closing screen: what was found, where the files are, what to do next."""
-    out = console()
-    show_result(out, account)
-    show_scores(scores, excluded, account)
-    config = f"{directory}/crm/propense.toml"
-    lines = [
-        "What was found",
-        f"  {_in_words(account)}",
-        *([f"  {account['backtest']['sentence']}"] if account["backtest"] else []),
-        f"  {delivered.updated:,} scores written into the CRM ({directory}/crm/crm.sqlite, table leads).",
-        "",
-        "Where it is",
-        f"  {folder}/scores.parquet, excluded.parquet    every open lead, scored or said why not",
-        f"  {folder}/train.json, test_predictions.parquet    the account, and what it is computed from",
-        f"  {folder}/figures/, bundle/    figures; the model as text",
-        f"  {config}    the configuration, to read next to data/README.md",
-    ]
-    out.print(Panel(escape("\n".join(lines)), title="propense", title_align="left", expand=False))
-    out.print("[bold]What to do next[/]")
-    for line in _next_commands(scores, config, folder):  # unbroken, to be copied
-        out.print(f"  {escape(line)}", soft_wrap=True)
-
-
-def _next_commands(scores: pd.DataFrame, config: str, folder: object) -> list[str]:
-    programs = Path(sys.argv[0]).parent  # the environment may not be on the PATH
-    propense, mlflow = (n if shutil.which(n) else str(programs / n) for n in ("propense", "mlflow"))
-    commands = [[mlflow, "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"], [propense, "init"]]
-    if len(scores):
-        best = scores.sort_values(["propensity", "lead_id"], ascending=[False, True]).iloc[0]
-        where = ["--as-of", f"{best['as_of']:%Y-%m-%d}", "--config", config, "--output", str(folder)]
-        commands.insert(0, [propense, "explain", best["lead_id"], *where])
-    return [shlex.join(command) for command in commands]
-
-
-def _in_words(account: dict[str, Any]) -> str:
-    """Compare propense with the points in one sentence."""
-    lift = account["test"]["lift_at_10"]
-    ours = (
-        f"The top tenth of open leads converts {lift['propense']['value']:.1f} times as often as the average"
-    )
-    if "rules" in lift:
-        ours += f"; by the hand-made points {lift['rules']['value']:.1f} times"
-    return ours + "."

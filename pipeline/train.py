@@ -15,19 +15,20 @@ from models.bundle import Bundle
 from models.learning import Learned, learn
 from pipeline import featuring
 from pipeline.account import describe
+from pipeline.backtest.latest import ACCOUNT as BACKTEST
 from pipeline.backtest.latest import latest, no_backtest
 from pipeline.config import Config
 from pipeline.effects import measured_effects
 from pipeline.evaluating import evaluated, flat_metrics
 from pipeline.figures import draw_all
-from pipeline.files import write_parquet
+from pipeline.files import finite, write_parquet
 from pipeline.guard.replay import replay
 from pipeline.guarding import guarded
 from pipeline.learning_inputs import choices, examples_of
 from pipeline.preparation import prepare
 from pipeline.progress import Stages
 from pipeline.registry import Registry
-from pipeline.results import keep, new_results, recover
+from pipeline.results import ACCOUNT, KEPT, keep, new_results, recover
 from pipeline.source.dataset import load
 from pipeline.windows import check_enough
 from pipeline.work import Work
@@ -123,7 +124,7 @@ def _train(work: Work, staged: Path, folder: Path) -> Trained:
     account = describe(work, learned, found, doubts)
     with stages.stage("registry", "drawing figures and registering the model"):
         _write(staged, learned, features, account["split"])
-        version, run_id = _register(work.registry, staged, learned, features, account)
+        version, run_id = _register(work, staged, learned, features, account, folder)
     account["stages"] = stages.records
     account["model"] |= {"version": version, "run_id": run_id}
     keep(staged, folder, work.registry, account)
@@ -145,10 +146,18 @@ def _write(staged: Path, learned: Learned, features: pd.DataFrame, split: str) -
 
 
 def _register(
-    registry: Registry, staged: Path, learned: Learned, features: pd.DataFrame, account: dict[str, Any]
+    work: Work,
+    staged: Path,
+    learned: Learned,
+    features: pd.DataFrame,
+    account: dict[str, Any],
+    folder: Path,
 ) -> tuple[str, str]:
-    """Record the run and register the model; return its version and the run's id."""
-    bundle, model = learned.bundle, account["model"]
+    """Record the run and register the model; return its version and the run's id.
+
+    The run keeps all that its report can be made of again: account, predictions and backtest.
+    """
+    registry, bundle, model = work.registry, learned.bundle, account["model"]
     example = features.loc[shown_rows(learned).index].head(5)
     parameters = {
         **model["settings"],
@@ -161,6 +170,10 @@ def _register(
         registry.log(parameters, flat_metrics(account), tags, account["data"]["digests"])
         for name in ("figures", "bundle"):
             registry.log_files(staged / name, name)
+        registry.log_json(finite(account), f"{KEPT}/{ACCOUNT}")
+        registry.log_files(staged / "test_predictions.parquet", KEPT)
+        if work.backtested is not None:
+            registry.log_files(folder / BACKTEST, KEPT)
         version = registry.register(bundle, bundle.to_texts(), staged / "bundle", example)
     return version, run.info.run_id
 

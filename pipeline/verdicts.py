@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -113,42 +115,70 @@ def _converted(evidence: dict[str, Any]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """One thing that speaks against trusting a result: its name, and the values that are said of it."""
+
+    name: str
+    values: dict[str, Any]
+
+
 def doubts(account: dict[str, Any]) -> list[str]:
-    """Return what speaks against trusting a result, most serious first."""
-    found = []
+    """Return what speaks against trusting a result, in words, most serious first."""
+    return [DOUBTS[doubt.name](doubt.values) for doubt in doubted(account)]
+
+
+def doubted(account: dict[str, Any]) -> list[Doubt]:
+    """Return what speaks against trusting a result, most serious first; names are those of `DOUBTS`."""
     verdicts = account.get("guard", {}).get("verdicts", [])
+    found = []
     kept = [v["name"] for v in verdicts if v["verdict"] == "excluded" and v["kept"]]
     if kept:
-        found.append(
-            f"You keep what the leak guard would leave out: {', '.join(kept)}. If it is right, no number "
-            "here will hold on leads to come."
-        )
+        found.append(Doubt("kept", {"names": kept}))
     if account["drift"]["moved"]:
-        found.append(f"{account['drift']['words']} No cutoff promises anything.")
+        found.append(Doubt("moved", {"words": account["drift"]["words"]}))
     if account["test"] is None:
         return found
     auc = account["test"]["auc"]["propense"]["value"]
     if auc is not None and auc > TOO_GOOD:
         suspects = [v["name"] for v in verdicts if v["verdict"] == "suspect" and v["kept"]]
-        first = f"Look at the suspects first: {', '.join(suspects[:5])}. " if suspects else ""
-        found.append(
-            f"An AUC of {auc:.3f} is too good to be true: a column or an activity probably follows from the "
-            f"outcome. {first}List it under `ignore`, or its kind under `activity_kinds`; "
-            "`propense explain` shows what is strongest."
-        )
-    gap = account["difference"]["auc"]
+        found.append(Doubt("too_good", {"auc": auc, "suspects": suspects[:5]}))
+    gap, loss = (account["difference"][metric] for metric in ("auc", "log_loss"))
     if gap["high"] is not None and gap["high"] < 0:
         found.append(
-            "On this test window a logistic regression ranks better: "
-            f"AUC higher by {-gap['value']:.3f} (90 % interval {-gap['high']:.3f} to {-gap['low']:.3f})."
+            Doubt("logistic_ranks", {"gain": -gap["value"], "low": -gap["high"], "high": -gap["low"]})
         )
-    loss = account["difference"]["log_loss"]
     if loss["low"] is not None and loss["low"] > 0:
-        found.append(
-            "On this test window a logistic regression has the better probabilities: "
-            f"log loss lower by {loss['value']:.4f}."
-        )
+        found.append(Doubt("logistic_calibrates", {"gain": loss["value"]}))
     return found
+
+
+def _too_good(values: dict[str, Any]) -> str:
+    suspects = values["suspects"]
+    first = f"Look at the suspects first: {', '.join(suspects)}. " if suspects else ""
+    return (
+        f"An AUC of {values['auc']:.3f} is too good to be true: a column or an activity probably follows "
+        f"from the outcome. {first}List it under `ignore`, or its kind under `activity_kinds`; "
+        "`propense explain` shows what is strongest."
+    )
+
+
+DOUBTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "kept": lambda values: (
+        f"You keep what the leak guard would leave out: {', '.join(values['names'])}. If it is right, no "
+        "number here will hold on leads to come."
+    ),
+    "moved": lambda values: f"{values['words']} No cutoff promises anything.",
+    "too_good": _too_good,
+    "logistic_ranks": lambda values: (
+        "On this test window a logistic regression ranks better: "
+        f"AUC higher by {values['gain']:.3f} (90 % interval {values['low']:.3f} to {values['high']:.3f})."
+    ),
+    "logistic_calibrates": lambda values: (
+        "On this test window a logistic regression has the better probabilities: "
+        f"log loss lower by {values['gain']:.4f}."
+    ),
+}
 
 
 def nobody_passes(bands: dict[str, Any]) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from worlds import Once, World
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,6 +22,16 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     # MLflow 3 describes its tables with an option that SQLAlchemy has deprecated.
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+    # Ibis 12 still asks for an option that pandas 3 has deprecated.
+    config.addinivalue_line("filterwarnings", r"ignore:The 'future.infer_string' option is deprecated")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share an expensive world on one worker, so that the other does not wait for it."""
+    for item in items:
+        shared = {"world", "once"} & set(getattr(item, "fixturenames", ()))
+        if shared:
+            item.add_marker(pytest.mark.xdist_group("world" if "world" in shared else "examples"))
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +48,37 @@ def real_data() -> Path:
             pytest.fail(f"in CI: {message}")
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once for all workers: the first makes it, the others wait. None may change it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def world(once: Once) -> World:
+    """The demo on 3,000 leads, with its closing screen in ``screen.txt``."""
+
+    from pipeline.demo import demo  # heavy: only those who need a world pay
+
+    def make(folder: Path) -> None:
+        screen = io.StringIO()
+        folder.mkdir()
+        with contextlib.redirect_stdout(screen):
+            demo(folder, 3000, 3, folder / "out put", lambda message: None)
+        (folder / "screen.txt").write_text(screen.getvalue(), "utf-8")
+
+    return World(once("simulated world", make))

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from features.catalogue import catalogue
+from features.language import Text
 from features.settings import FeatureSettings
 from features.tables import Attribute
 from features.vocabulary import Kind, KnownAttribute, Vocabulary
@@ -28,15 +29,18 @@ def vocabulary() -> Vocabulary:
     """Two kinds of activity and two attributes, with names as users have them."""
     return Vocabulary(
         settings=FeatureSettings(windows_days=(7, 30), half_lives_days=(7.0,)),
-        kinds=(Kind("pricing, page [é]", "pricing page"), Kind("webinar", "webinar")),
+        kinds=(
+            Kind("pricing, page [é]", Text("pricing page", "page des tarifs")),
+            Kind("webinar", Text.of("webinar")),
+        ),
         pooled=False,
-        overall=Kind("", "all activities"),
+        overall=Kind("", Text.of("all activities")),
         channels=(),
         attributes=(
             KnownAttribute(
-                Attribute("industry", "category"), "industry", True, ("retail", "software", "other")
+                Attribute("industry", "category"), Text.of("industry"), True, ("retail", "software", "other")
             ),
-            KnownAttribute(Attribute("seats", "number"), "seats", True),
+            KnownAttribute(Attribute("seats", "number"), Text.of("seats"), True),
         ),
         email=True,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from ibis import _
 
 from pipeline.config import Config
+from pipeline.deals import amounts_before, segments_of, won_deals
 from pipeline.source.dataset import Dataset
 
 
@@ -24,36 +24,30 @@ def value_of(config: Config, counts: dict[str, int]) -> dict[str, float]:
 def revenue(dataset: Dataset, open_leads: pd.DataFrame) -> dict[str, Any] | None:
     """Return the revenue that the propensities announced at an origin, and what came in.
 
-    Expected is the sum of propensities times the mean amount of the deals won before the origin;
-    realised the amounts of those of the same leads that won within the horizon. None where no deal
-    before the origin has an amount.
+    Expected is the sum of propensities times the amount to expect of each lead, learned from the deals won
+    before the origin (`models.amounts`); realised the amounts of those of the same leads that won within
+    the horizon. None where no deal before the origin has an amount above 0.
 
     Parameters
     ----------
     open_leads
         The rows of the leads open at the origin.
     """
-    won = _won(dataset)
-    if won is None:
+    origin, won = open_leads["night"].min(), won_deals(dataset)
+    amounts = amounts_before(dataset, origin)
+    if amounts is None or won is None:
         return None
-    origin = open_leads["night"].min()
-    before = won.loc[won["won_at"] < origin, "amount"].dropna()
-    if not len(before):
-        return None
-    converted = open_leads[open_leads["label"] == 1].merge(won, on="lead_id", how="left")
-    within = converted[converted["won_at"] >= origin].sort_values("won_at").drop_duplicates("lead_id")
+    each = amounts.expected(segments_of(dataset, open_leads[["lead_id"]].assign(as_of=origin)))
+    within = realised_deals(won, open_leads, origin)
     return {
-        "expected": float(open_leads["propensity"].sum() * before.mean()),
+        "expected": float(open_leads["propensity"].to_numpy(float) @ each),
         "realised": float(within["amount"].sum()),
         "without_amount": int(within["amount"].isna().sum()),
-        "mean_amount": float(before.mean()),
+        "mean_amount": amounts.mean,
     }
 
 
-def _won(dataset: Dataset) -> pd.DataFrame | None:
-    """Return lead_id, won_at and amount of the wins, or None where no amount is configured or known."""
-    config = dataset.config.outcomes
-    if config is None or dataset.outcomes is None or (config.amount is None and not config.from_activities):
-        return None
-    wins = dataset.outcomes.filter(_.outcome == "won")
-    return wins.select("lead_id", won_at=_.closed_at, amount=_.amount.cast("float64")).to_pandas()
+def realised_deals(won: pd.DataFrame, open_leads: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
+    """Return the deals of the open leads that won within the horizon after the origin, one a lead."""
+    converted = open_leads[open_leads["label"] == 1].merge(won, on="lead_id", how="left")
+    return converted[converted["won_at"] >= origin].sort_values("won_at").drop_duplicates("lead_id")

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from features.catalogue import catalogue
 from features.errors import ConfigurationError, DataError, nearest
 from models.bundle import Bundle
 from models.evaluation import auc
@@ -182,7 +181,7 @@ def _last_hour(keys: pd.DataFrame, bundle: Bundle, features: pd.DataFrame) -> tu
     start, end = _pairs(keys)
     if len(start) < LEAST_LEADS:
         return None, None
-    concept_of = {f.name: f.concept for f in catalogue(bundle.vocabulary)}
+    concept_of = bundle.concept_of
     added = [bundle.classifier.contributions(features.loc[part["snapshot"]]).mean() for part in (start, end)]
     change = added[1] - added[0]
     by_concept = change.groupby([concept_of[str(name)] for name in change.index]).sum()

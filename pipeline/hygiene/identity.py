@@ -76,7 +76,7 @@ def read_identities(reading: Reading, raw: Raw) -> Identities:
     raw.need({**{f"hygiene name {i}": c for i, c in enumerate(hygiene.name, 1)}, "company": hygiene.company})
     ids = {config.id} if config.id else set()
     email = config.email or _usual(raw, _EMAIL_COLUMN, ids)
-    names = hygiene.name or _name_columns(raw, ids)
+    names = hygiene.name or name_columns(raw, ids)
     company = hygiene.company or _usual(raw, _COMPANY, ids)
     nothing = ibis.null("string")
     given = {
@@ -102,7 +102,8 @@ def _plain(column: str) -> str:
     return re.sub(r"[^a-z]", "", column.lower().translate(accents))
 
 
-def _name_columns(raw: Raw, other: set[str]) -> list[str]:
+def name_columns(raw: Raw, other: set[str]) -> list[str]:
+    """Return the columns that hold a name, by their usual names; `other` columns are something else."""
     first, last = _usual(raw, _FIRST, other), _usual(raw, _LAST, other)
     if first and last:
         return [first, last]

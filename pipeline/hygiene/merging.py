@@ -19,6 +19,8 @@ from ibis import _
 _Life = tuple[pd.Timestamp, pd.Timestamp]
 # Excluded reasons that say something of the person, not of the record: they hold for the survivor too.
 OF_THE_PERSON = ("test", "spam")
+# What a real end says beside its time, and the end of a mere record does not.
+_OF_THE_END = ("outcome", "reason", "comment")
 
 
 def moved(table: ir.Table, merged: ir.Table, times: tuple[str, ...]) -> ir.Table:
@@ -81,7 +83,7 @@ def merged_outcomes(outcomes: pd.DataFrame, records: pd.DataFrame, reasons: list
     Parameters
     ----------
     outcomes
-        lead_id, outcome, closed_at, closed_from, amount, reason, of the records.
+        lead_id, outcome, closed_at, closed_from, amount, reason, comment, of the records.
     records
         lead_id, survivor_id (its own id for a survivor) and created_at, all records of merged people.
     reasons
@@ -122,7 +124,7 @@ def _of_person(
             real = row
         # Compared with NaT everything is false: a record without an end is open.
         if not any(created <= row["closed_at"] and not end <= row["closed_at"] for created, end in lives):
-            yield {**row, "outcome": real["outcome"], "reason": real["reason"]} if real else row
+            yield {**row, **{name: real[name] for name in _OF_THE_END if name in real}} if real else row
 
 
 def merged_labels(labels: ir.Table, merged: ir.Table) -> ir.Table:

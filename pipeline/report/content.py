@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.files import finite
 from pipeline.report.material import Material
 
+# Of the content: a page is made from stored content of this format only.
+FORMAT = 1
 # In the order of the page.
 SECTIONS = ("answer", "cutoff", "concepts", "sources", "grid", "lost", "today", "trust", "scorecard")
 
@@ -21,6 +23,7 @@ def content(material: Material) -> dict[str, Any]:
     return finite(
         {
             "about": {
+                "format": FORMAT,
                 "project": about["project"],
                 "target": about["target"],
                 "horizon": about["horizon"],

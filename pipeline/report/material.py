@@ -14,7 +14,6 @@ import ibis
 import pandas as pd
 from ibis import _
 
-from features.catalogue import catalogue
 from features.declare import Feature
 from features.language import SPEAKERS, Said
 from features.story import Storyteller
@@ -56,7 +55,7 @@ class Seen:
     @cached_property
     def concepts(self) -> pd.DataFrame:
         """Contributions summed by concept (n, concepts), columns in order of name."""
-        return by_concept(self.contributions, {f.name: f.concept for f in self.catalogue})
+        return by_concept(self.contributions, self.bundle.concept_of)
 
     @cached_property
     def families(self) -> pd.DataFrame:
@@ -66,7 +65,7 @@ class Seen:
     @cached_property
     def catalogue(self) -> tuple[Feature, ...]:
         """The features' declarations, in the order of the columns."""
-        return catalogue(self.bundle.vocabulary)
+        return self.bundle.catalogue
 
     def of(self, chosen: pd.Series) -> Seen:
         """Return some of the rows: those where `chosen` (n,), of the same index, is true."""
@@ -159,7 +158,7 @@ def gather(
     PropenseError
         The data or the configuration no longer fit the model.
     """
-    scored = score_with(model, config, as_of, now, tell=tell)
+    scored = score_with(model, config, as_of, now, tell=tell, even_nobody=True)
     dataset, bundle = scored.dataset, model.bundle
     tell("looking at the past again")
     persons = scored.scores["lead_id"].replace(scored.survivor_of)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from features.errors import ConfigurationError
 from pipeline.simulation import export
 from pipeline.simulation.activities import NEVER, draw_activities, draw_unsubscribed
+from pipeline.simulation.comments import with_comments
 from pipeline.simulation.fates import Fates, draw_fates
 from pipeline.simulation.files import Tables, mark, replaced, write_crm
 from pipeline.simulation.following import mails, old_score, pages, sales
@@ -103,7 +104,7 @@ class _Simulation:
             tables.append("truth/hygiene.parquet", export.hygiene_table(self.people))
             for number in range(math.ceil(leads / BLOCK)):
                 rows = slice(number * BLOCK, min(leads, (number + 1) * BLOCK))
-                self._block(tables, rows, np.random.default_rng([self.seed, number + 1]))
+                self._block(tables, rows, number + 1)
                 self.progress(f"{rows.stop:,} of {leads:,} leads simulated")
         ids = export.lead_ids(np.arange(leads)).to_pylist()
         write_crm(self.folder / "crm.sqlite", iter(ids))
@@ -118,7 +119,8 @@ class _Simulation:
             **self.counts,
         )
 
-    def _block(self, tables: Tables, rows: slice, rng: np.random.Generator) -> None:
+    def _block(self, tables: Tables, rows: slice, number: int) -> None:
+        rng = np.random.default_rng([self.seed, number])
         world, rhythms, people = self.world, self.rhythms, self.people
         created = people.created[rows]
         source = people.frame["source"].iloc[rows].to_numpy(str)
@@ -128,7 +130,9 @@ class _Simulation:
         fates = draw_fates(world, rhythms, created, effect, own, unsubscribed, rng)
         own = own.where(own.at < fates.closed[own.lead])
         unsubscribed = np.where(unsubscribed < fates.closed, unsubscribed, NEVER)
-        self._write(tables, rows, own, unsubscribed, fates, rng)
+        # Comments have a stream of their own: nothing else depends on them.
+        notes = np.random.default_rng([self.seed, number, 1])
+        self._write(tables, rows, own, unsubscribed, fates, rng, notes)
         tables.append("truth/truth.parquet", self._truth(rows, effect, own, unsubscribed, fates))
 
     def _write(
@@ -139,6 +143,7 @@ class _Simulation:
         unsubscribed: Ints,
         fates: Fates,
         rng: np.random.Generator,
+        notes: np.random.Generator,
     ) -> None:
         world, people, clock, first = self.world, self.people, self.clock, rows.start
         created, until = people.created[rows], np.minimum(fates.closed, int(world.end * 86400))
@@ -168,9 +173,15 @@ class _Simulation:
         tables.append("sales.csv", export.sales_table(clock, first, sold.contacts))
         tables.append("leads.csv", export.leads_table(clock, people, rows, versions, score, fates, rng))
         tables.append("history.csv", export.history_table(clock, people, rows, versions))
-        tables.append("outcomes.csv", outcomes)
+        tables.append("outcomes.csv", self._noted(outcomes, rows, fates, notes))
         tables.append("stages.csv", export.stages_table(clock, first, created, asked, score, sold, fates))
         self._count(len(web) + len(marketing) + len(sold.contacts), outcomes)
+
+    def _noted(self, outcomes: pa.Table, rows: slice, fates: Fates, rng: np.random.Generator) -> pa.Table:
+        closed = np.flatnonzero(fates.closed <= self.world.end * 86400)  # the rows of the table
+        names = self.people.frame["first_name"].iloc[rows].to_numpy(object)
+        addresses = np.array(export.emails(self.people, rows).to_pylist(), dtype=object)
+        return with_comments(outcomes, names[closed], addresses[closed], rng)
 
     def _count(self, activities: int, outcomes: pa.Table) -> None:
         self.counts["activities"] += activities

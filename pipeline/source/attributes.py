@@ -10,6 +10,7 @@ from typing import Any, Literal
 import ibis.expr.types as ir
 
 from features.errors import BundleError
+from features.language import Text
 from features.tables import Attribute, AttributeType
 from pipeline.config import Table
 from pipeline.source.columns import as_number, text
@@ -55,7 +56,7 @@ class Role:
     own_fields: tuple[str, ...] = ()
     sensitive: Mapping[str, str] | None = None
     engagement: tuple[str, ...] = ()
-    labels: Mapping[str, str] | None = None
+    labels: Mapping[str, Text] | None = None
 
 
 def plain(name: str) -> str:
@@ -108,7 +109,7 @@ def infer(raw: Raw, columns: Iterable[str], config: Table, role: Role, findings:
     for column in names:
         kind = _type_of(raw, column, stats[column], role, findings)
         if kind is not None:
-            label = (role.labels or {}).get(column, column.replace("_", " ").strip())
+            label = (role.labels or {}).get(column)
             family: Literal["fit", "engagement"] = "engagement" if column in role.engagement else "fit"
             attributes.append(Attribute(column, kind, role.origin, label, family))
     return attributes

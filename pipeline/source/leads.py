@@ -148,7 +148,7 @@ def _lead_role(config: Config) -> attr.Role:
     if leads.open_when:
         used.add(leads.open_when.column)
     if outcomes and outcomes.table is None:
-        used |= {outcomes.outcome, outcomes.closed_at, outcomes.amount, outcomes.reason}
+        used |= {outcomes.outcome, outcomes.closed_at, outcomes.amount, outcomes.reason, outcomes.comment}
     versioned = {name for history in config.history for name in history.attributes}
     return attr.Role(
         origin="lead",

@@ -21,9 +21,10 @@ STAGES = ("lead", "mql", "sql", "opportunity", "customer")
 
 
 def read_outcomes(reading: Reading, raw_leads: Raw, leads: ir.Table, activities: ir.Table) -> ir.Table:
-    """Return ``lead_id, outcome, closed_at, closed_from, amount, reason``, each row an episode's end.
+    """Return each episode's end: ``lead_id, outcome, closed_at, closed_from, amount, reason, comment``.
 
-    ``closed_from`` is before ``closed_at`` where an outcome has a date but no time.
+    ``closed_from`` is before ``closed_at`` where an outcome has a date but no time. ``comment`` is what
+    somebody wrote in their own words, as it is: it may be personal, and is shown to nobody.
     """
     config = reading.config.outcomes
     if config is None:
@@ -54,6 +55,7 @@ def _from_activities(config: Outcomes, activities: ir.Table) -> ir.Table:
         closed_from=_.known_at,
         amount=_.value,
         reason=_.asset,
+        comment=ibis.null("string"),
     ).filter(_.outcome.notnull())
 
 
@@ -74,7 +76,7 @@ def _from_table(reading: Reading, config: Outcomes, raw_leads: Raw) -> ir.Table:
     lead_id = config.lead_id or reading.config.leads.id
     raw.need({
         "lead_id": lead_id, "outcome": config.outcome, "closed_at": config.closed_at,
-        "amount": config.amount, "reason": config.reason,
+        "amount": config.amount, "reason": config.reason, "comment": config.comment,
     })  # fmt: skip
     closed = time(raw, config.closed_at, table, reading.config.project.timezone)
     outcome = _outcome(raw, config, table, closed)
@@ -89,6 +91,7 @@ def _from_table(reading: Reading, config: Outcomes, raw_leads: Raw) -> ir.Table:
         closed_from=closed.earliest,
         amount=amount,
         reason=text(raw, config.reason, table) if config.reason else ibis.null("string"),
+        comment=text(raw, config.comment, table) if config.comment else ibis.null("string"),
     )
     return rows.filter(_.outcome.notnull() & (_.outcome != "open") & _.closed_at.notnull())
 

@@ -15,11 +15,12 @@ import duckdb
 import pandas as pd
 import pytest
 from sklearn import metrics
-from worlds import Once, read_json, read_table
+from worlds import Once, read_json
 
 from features.errors import ConfigurationError, PropenseError
 from pipeline.config import Config
 from pipeline.configuring import read_config
+from pipeline.results import read_table
 from pipeline.score import score
 from pipeline.terminal import show_training
 from pipeline.train import train

@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from synthetic import features, learned
-from worlds import read_json, read_table
+from worlds import read_json
 
 from models.bundle import Bundle
 from pipeline.files import leftovers, staging
 from pipeline.registry import Registry
-from pipeline.results import keep, recover
+from pipeline.results import keep, read_table, recover
 from pipeline.served import read_bundle
 
 START = "from pipeline.cli import main; main()"

@@ -21,13 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
-from worlds import World, read_table
+from worlds import World
 
 from features.errors import BundleError, ConfigurationError, PropenseError
 from models.bundle import bundle_digest
 from pipeline.deliver import sync
 from pipeline.explain import explain
 from pipeline.registry import Registry
+from pipeline.results import read_table
 from pipeline.score import score
 from pipeline.served import read_bundle
 from pipeline.simulation.truth import win_probability
@@ -79,7 +80,8 @@ class TestFiles:
     def test_what_is_left_behind(self, world: World) -> None:
         assert sorted(path.name for path in world.output.iterdir()) == [
             "backtest", "backtest.json", "backtest_predictions.parquet", "bundle", "excluded.parquet",
-            "figures", "mlartifacts", "mlflow.db", "scores.parquet", "test_predictions.parquet", "train.json",
+            "figures", "mlartifacts", "mlflow.db", "report", "scores.parquet", "test_predictions.parquet",
+            "train.json",
         ]  # fmt: skip
         assert sorted(path.name for path in (world.output / "figures").iterdir()) == [
             "beeswarm.png", "lift.png", "reliability.png",

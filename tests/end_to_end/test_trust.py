@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from worlds import Once, World, read_json, read_table
+from worlds import Once, World, read_json
 
 from features.catalogue import catalogue
 from features.errors import ConfigurationError
@@ -25,6 +25,7 @@ from pipeline.config import Config, Guard, Overrule
 from pipeline.explain import explain
 from pipeline.featuring import about
 from pipeline.registry import Registry
+from pipeline.results import read_table
 from pipeline.score import score
 from pipeline.served import read_bundle
 from pipeline.terminal import show_training

@@ -119,13 +119,14 @@ def test_any_text_is_read_or_left_alone(text: str) -> None:
 
 
 def test_bands_follow_the_edges() -> None:
-    assert [size_band(n) for n in (1, 9, 10, 49.5, 50, 199, 200, 1000)] == [
-        "1-9",
-        "1-9",
-        "10-49",
-        "10-49",
-        "50-199",
-        "50-199",
-        "200-999",
-        "1,000 or more",
+    assert [size_band(n).en for n in (0, 1, 9, 10, 49.5, 50, 199, 200, 1000)] == [
+        "no employees",
+        "1–9 employees",
+        "1–9 employees",
+        "10–49 employees",
+        "10–49 employees",
+        "50–199 employees",
+        "50–199 employees",
+        "200–999 employees",
+        "1,000 or more employees",
     ]

@@ -14,6 +14,7 @@ from canonical import activities, leads, snapshots
 from features.catalogue import catalogue
 from features.compute import compute, frame
 from features.errors import BundleError, ConfigurationError
+from features.language import Text
 from features.past import Past
 from features.settings import FeatureSettings
 from features.tables import Attribute, Tables
@@ -204,11 +205,38 @@ def test_frequency_counts_leads_and_not_snapshots() -> None:
 
 
 def test_the_vocabulary_survives_json() -> None:
-    settings = FeatureSettings(min_kind_leads=1, directions={"activity.page": 1}, labels={"page": "Seite"})
+    settings = FeatureSettings(
+        min_kind_leads=1, directions={"activity.page": 1}, labels={"page": Text("page", "la page")}
+    )
     vocabulary = learn(PAST, settings)
     again = Vocabulary.from_dict(json.loads(json.dumps(vocabulary.to_dict())))
     assert again == vocabulary
     assert catalogue(again) == catalogue(vocabulary)
+
+
+def test_a_vocabulary_from_when_labels_had_one_language_is_read() -> None:
+    plain = learn(PAST, ALL).to_dict()
+    plain["settings"]["labels"] = {"page": "Seite"}
+    plain["kinds"][0]["label"] = "Seite"
+    plain["attributes"][0] |= {
+        "label": "Branche",
+        "declared": plain["attributes"][0]["declared"] | {"label": ""},
+    }
+    again = Vocabulary.from_dict(plain)
+    assert again.settings.labels == {"page": Text("Seite", "Seite")}
+    assert again.kinds[0].label == Text("Seite", "Seite")
+    assert (again.attributes[0].label, again.attributes[0].declared.label) == (
+        Text("Branche", "Branche"),
+        None,
+    )
+
+
+def test_a_kind_without_a_label_is_read_by_its_name_in_every_language() -> None:
+    labelled = FeatureSettings(min_kind_leads=1, labels={"page": Text("page viewed", "page vue")})
+    kinds = {kind.name: kind.label for kind in learn(PAST, labelled).kinds}
+    assert kinds == {
+        "page": Text("page viewed", "page vue"), "mail": Text("mail", "mail"), "form": Text("form", "form"),
+    }  # fmt: skip
 
 
 def test_a_direction_becomes_a_constraint_of_each_feature_that_grows_with_the_concept() -> None:

@@ -147,6 +147,19 @@ class TestScores:
         assert scores["sales_ready"].any()
         assert not bundle.score(table)["sales_ready"].any()
 
+    def test_reasons_are_told_in_the_language_that_is_asked_for(
+        self, bundle: Bundle, table: pd.DataFrame
+    ) -> None:
+        english, french = bundle.score(table), bundle.score(table, language="fr")
+        pd.testing.assert_frame_equal(english.drop(columns="reasons"), french.drop(columns="reasons"), rtol=0)
+        for ours, theirs in zip(english["reasons"], french["reasons"], strict=True):
+            for one, other in zip(ours, theirs, strict=True):
+                moved = ("concept", "direction", "strength")
+                assert [one[name] for name in moved] == [other[name] for name in moved]
+                pricing = one["concept"] == "activity.pricing, page [é]"
+                assert one["text"].startswith("pricing page") == pricing
+                assert other["text"].startswith("page des tarifs\u00a0: ") == pricing
+
 
 class TestFeaturesThatDoNotFit:
     def test_a_missing_column_is_named(self, bundle: Bundle, table: pd.DataFrame) -> None:

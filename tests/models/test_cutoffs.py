@@ -16,6 +16,8 @@ from models.certificates import Candidate
 from models.crossings import WEEK, Crossings, proportion
 from models.cutoffs import Cutoff, capacity, choose_cutoff, manual, precision, recall, value
 from models.decision_window import DecisionWindow
+from models.ladder import ladder
+from models.promises import rounded_down
 from models.queue import queue, unevenness
 from models.replay import Replay
 
@@ -379,7 +381,12 @@ def test_recall_of_a_handful_of_wins_is_not_promised():
 def test_a_manual_level_gets_the_bound_there_or_nothing():
     found = window(crowd(*CROWD))
     cutoff = manual(found, propensity=0.3)
-    assert (cutoff.level, cutoff.promise["at_least"]) == (0.3, 0.33)
+    assert (cutoff.level, cutoff.promise["at_least"]) == (0.3, 0.32)
+    # Whoever names a level has looked at others: what is promised there is what the ladder of all promises, below
+    # the bound that would do for a level fixed blindly.
+    rungs = {rung.candidate.level: rung for rung in ladder(found, [0.3], 0.9).rungs}
+    assert rungs[0.3].promise["at_least"] == 0.32
+    assert rounded_down(rungs[0.3].trial.at_least(0.9)) == 0.33
     assert cutoff.margin == pytest.approx(logit(0.3))
     assert manual(found, propensity=0.95).promise is None
     assert manual(window(snapshots(TABLE)), propensity=0.3).promise is None

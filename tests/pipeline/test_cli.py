@@ -18,7 +18,7 @@ import pytest
 from pipeline import cli
 from pipeline.cli import main_group
 
-COMMANDS = ["backtest", "check", "demo", "explain", "init", "score", "simulate", "sync", "train"]
+COMMANDS = ["backtest", "check", "demo", "explain", "init", "report", "score", "simulate", "sync", "train"]
 Run = Callable[..., tuple[int, str, str]]
 
 CONFIG = """

@@ -124,6 +124,41 @@ class TestMovedFolders:
         assert run.info.artifact_uri.startswith((copy / "mlartifacts").as_uri())
 
 
+class TestOlderRuns:
+    def test_the_model_of_a_run_is_that_run_s_also_when_another_is_champion(
+        self, copy: Path, bundle: Bundle
+    ) -> None:
+        first = Registry(copy, "a b").champion()
+        registry = registered(copy, learned(seed=1).bundle)
+        assert registry.champion().version == "2"
+        assert registry.of_run(first.run_id).version == "1"
+        assert registry.of_run(first.run_id).bundle.to_texts() == bundle.to_texts()
+
+    def test_a_run_that_is_not_there_names_those_that_are(self, store: Path, tmp_path: Path) -> None:
+        known = Registry(store, "a b").champion().run_id
+        with pytest.raises(BundleError, match=known):
+            Registry(store, "a b").of_run(known[:-1] + "x")
+        with pytest.raises(BundleError, match="No run 'abc'"):
+            Registry(tmp_path, "a b").of_run("abc")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_files_are_attached_to_a_run_that_has_ended_and_found_where_the_folder_is_now(
+        self, copy: Path, tmp_path: Path
+    ) -> None:
+        registry = Registry(copy, "a b")
+        run_id = registry.champion().run_id
+        assert registry.kept(run_id, "report/report.json") is None
+        made = tmp_path / "made"
+        made.mkdir()
+        (made / "report.json").write_text("{}")
+        registry.attach(run_id, made, "report")
+        moved = Registry(copy.rename(copy.with_name("moved, é")), "a b")
+        kept = moved.kept(run_id, "report/report.json")
+        assert kept is not None
+        assert kept.read_text() == "{}"
+        assert kept.is_relative_to(moved.folder)
+
+
 class TestWhatIsStored:
     def test_parameters_metrics_tags_digests_and_signature(self, store: Path) -> None:
         registry = Registry(store, "a b")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from pipeline.config import Config
 from pipeline.configuring import read_config
+from pipeline.results import read_table
 
 Once = Callable[[str, Callable[[Path], None]], Path]
 
@@ -49,14 +49,3 @@ class World:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"))
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A result; nested values as plain Python."""
-    table = pq.read_table(path)
-    frame = table.to_pandas()
-    if "reasons" in frame:
-        frame["reasons"] = table["reasons"].to_pylist()
-    if "as_of" in frame:
-        frame["as_of"] = frame["as_of"].dt.tz_convert(None)
-    return frame
