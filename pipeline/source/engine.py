@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ class Engine:
     def __init__(self, threads: int = 2) -> None:
         self.connection = ibis.duckdb.connect(threads=threads)
         self.connection.raw_sql("SET TimeZone = 'UTC'")
-        self.connection.raw_sql("SET enable_progress_bar = false")
+        # In a notebook without ipywidgets DuckDB refuses even to be asked; it then draws none anyway.
+        with contextlib.suppress(duckdb.InvalidInputException):
+            self.connection.raw_sql("SET enable_progress_bar = false")
         self._kept = 0
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:

@@ -81,19 +81,6 @@ class TestPrivacy:
             assert not [name for name in names if name in content], file
             assert not re.search(r"\+\d{2}[ \d]{8,}", content), file
 
-    def test_names_are_only_on_a_page_of_their_own_that_no_run_keeps(self, world: World, moved: Path) -> None:
-        made = report(world.config, world.now, moved, Wanted("en", names=True, leads=3))
-        assert made.page.name == "report-en-with-names.html"
-        leads = pd.read_csv(world.crm / "leads.csv", dtype=str).set_index("lead_id")
-        first = made.content["today"]["leads"][0]["lead_id"]
-        page = made.page.read_text("utf-8")
-        named = [str(value) for value in leads.loc[first] if str(value) in page and " " in str(value)]
-        assert named, "the first lead's name is on the page"
-        assert not list(moved.rglob("mlartifacts/**/*with-names*"))
-        assert read_json(moved / "report" / "report.json") == read_json(
-            world.output / "report" / "report.json"
-        )
-
 
 class TestRuns:
     def test_the_run_keeps_page_content_scorecard_and_every_figure(
@@ -121,12 +108,23 @@ class TestRuns:
         assert '<html lang="fr"' in made.page.read_text("utf-8")
         assert {path.name for path in (moved / "report").iterdir()} == {*FILES, run}
 
-    def test_asked_for_another_moment_it_is_computed_from_the_tables(self, world: World, moved: Path) -> None:
+    def test_asked_for_another_moment_and_names_it_is_computed_and_no_run_keeps_the_names(
+        self, world: World, moved: Path
+    ) -> None:
         run = world.account["model"]["run_id"]
-        earlier = datetime(2026, 6, 1)
-        made = report(world.config, world.now, moved, Wanted("en", as_of=earlier, run=run))
+        wanted = Wanted("en", as_of=datetime(2026, 6, 1), run=run, leads=3, names=True)
+        made = report(world.config, world.now, moved, wanted)
         assert not made.kept
         assert made.content["about"]["as_of"] == "2026-06-01T00:00:00Z"
+        listed = [lead["lead_id"] for lead in made.content["today"]["leads"]]
+        assert len(listed) == 3
+        leads = pd.read_csv(world.crm / "leads.csv", dtype=str).set_index("lead_id")
+        page = made.page.read_text("utf-8")
+        for lead in leads.loc[listed].itertuples():
+            assert f"{lead.first_name} {lead.last_name}" in page
+        assert made.page == moved / "report" / run / "report-en-with-names.html"
+        assert [path.name for path in made.page.parent.iterdir()] == [made.page.name]
+        assert not list(moved.rglob("mlartifacts/**/*with-names*"))
 
     def test_a_run_that_is_not_there(self, world: World, moved: Path) -> None:
         with pytest.raises(BundleError, match="No run 'nothing'"):

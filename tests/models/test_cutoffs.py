@@ -382,8 +382,8 @@ def test_a_manual_level_gets_the_bound_there_or_nothing():
     found = window(crowd(*CROWD))
     cutoff = manual(found, propensity=0.3)
     assert (cutoff.level, cutoff.promise["at_least"]) == (0.3, 0.32)
-    # Whoever names a level has looked at others: what is promised there is what the ladder of all promises, below
-    # the bound that would do for a level fixed blindly.
+    # Whoever names a level has looked at others: it is promised what the ladder of all levels promises there,
+    # below the bound that would do for a level fixed blindly.
     rungs = {rung.candidate.level: rung for rung in ladder(found, [0.3], 0.9).rungs}
     assert rungs[0.3].promise["at_least"] == 0.32
     assert rounded_down(rungs[0.3].trial.at_least(0.9)) == 0.33
