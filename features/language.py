@@ -95,7 +95,7 @@ class Speaker:
 
     def number(self, value: float, digits: int = 0) -> str:
         """Write a number with so many digits after the decimal sign."""
-        return str(format_decimal(value, format=_pattern(digits), locale=self._locale))
+        return _signed(format_decimal(value, format=_pattern(digits), locale=self._locale))
 
     def plain(self, value: float) -> str:
         """Write a number without needless digits: 1,250, 12.5, 0.04."""
@@ -103,12 +103,12 @@ class Speaker:
             return self.number(value)
         if abs(value) >= 10:
             return self.number(value, 1)
-        return str(format_decimal(float(f"{value:.2g}"), format="#,##0.######", locale=self._locale))
+        return _signed(format_decimal(float(f"{value:.2g}"), format="#,##0.######", locale=self._locale))
 
     def percent(self, share: float, digits: int = 0) -> str:
         """Write a share from 0 to 1 as a percentage."""
         sign = "%" if self.language == "en" else "\u00a0%"
-        return str(format_percent(share, format=_pattern(digits) + sign, locale=self._locale))
+        return _signed(format_percent(share, format=_pattern(digits) + sign, locale=self._locale))
 
     def money(self, amount: float, currency: str | None) -> str:
         """Write an amount without cents, with its currency (as ``EUR``) if there is one."""
@@ -116,7 +116,7 @@ class Speaker:
             return self.number(amount)
         form = "¤#,##0" if self.language == "en" else "#,##0\u00a0¤"
         locale = self._locale
-        return str(format_currency(amount, currency, format=form, locale=locale, currency_digits=False))
+        return _signed(format_currency(amount, currency, format=form, locale=locale, currency_digits=False))
 
     def day(self, day: date) -> str:
         """Write a day: ``30 June 2026``."""
@@ -197,6 +197,11 @@ SPEAKERS: dict[Language, Speaker] = {language: Speaker(language) for language in
 def in_every_language(tell: Callable[[Speaker], str]) -> Said:
     """Return what is told, in every language."""
     return {language: tell(speaker) for language, speaker in SPEAKERS.items()}
+
+
+def _signed(written: str) -> str:
+    """Set a true minus sign before a number below zero, and none before what is rounded to zero."""
+    return written.replace("-", "\u2212" if re.search("[1-9∞]", written) else "")
 
 
 def _pattern(digits: int) -> str:

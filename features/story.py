@@ -83,14 +83,17 @@ class Storyteller:
         if concept not in self._features:
             raise PropenseError(f"no concept '{concept}'", todo=nearest(concept, self._features))
         label = self.label(concept)
-        clauses, counted = [], False
+        told: list[Feature] = []
         for feature in self._features[concept]:
-            value = values.get(feature.name)
-            if not _tells(feature, value) or (feature.told == "narrowest" and counted):
-                continue
-            counted = counted or feature.told == "narrowest"
-            text = self._in_full(feature, value, values)
-            clauses.append((self._speaker.say(feature.sentence, label=label, value=text), text))
+            counted = any(other.told == "narrowest" for other in told)
+            if _tells(feature, values.get(feature.name)) and not (feature.told == "narrowest" and counted):
+                told.append(feature)
+        once = _happened_once(told, values)
+        clauses = []
+        for feature in _worth_telling(told, values, once):
+            text = self._in_full(feature, values[feature.name], values)
+            sentence = wording.ONCE if once and feature.unit == "days ago" else feature.sentence
+            clauses.append((self._speaker.say(sentence, label=label, value=text), text))
         return clauses
 
     def _in_full(self, feature: Feature, value: Any, values: Mapping[str, Any]) -> str:
@@ -125,6 +128,20 @@ def _tells(feature: Feature, value: Any) -> bool:
     return feature.family == "fit" or feature.unit not in _ZERO_SAYS_NOTHING or value != 0
 
 
+def _happened_once(told: list[Feature], values: Mapping[str, Any]) -> bool:
+    """Whether a kind of activity is told to have happened once, and when."""
+    how_often = [f for f in told if f.unit == "times" and f.told == "narrowest"]
+    when = any(f.unit == "days ago" for f in told)
+    return when and any(values[f.name] == 1 for f in how_often)
+
+
+def _worth_telling(told: list[Feature], values: Mapping[str, Any], once: bool) -> list[Feature]:
+    """Leave out "once" where it is said when, and "1 asset" and "1 channel" where anything else is said."""
+    left = [feature for feature in told if not (once and feature.unit == "times")]
+    several = [f for f in left if f.unit not in ("assets", "channels") or values[f.name] != 1]
+    return several or left
+
+
 def written(feature: Feature, value: Any, speaker: Speaker) -> str:
     """Write a feature's value for people, by its type and unit."""
     if feature.type == "category":
@@ -142,7 +159,7 @@ def _level(feature: Feature, level: str) -> Text:
         return wording.RARE
     if feature.level_words and level in feature.levels:
         return feature.level_words[feature.levels.index(level)]
-    return Text.of(level)
+    return Text.of(wording.spaced(level))
 
 
 def _share(speaker: Speaker, share: float) -> str:
@@ -151,7 +168,7 @@ def _share(speaker: Speaker, share: float) -> str:
 
 
 def _difference(speaker: Speaker, value: float) -> str:
-    """Write how many more or fewer: ``+2``, ``-1``."""
+    """Write how many more or fewer: ``+2``, ``−1``."""
     return ("+" if value > 0 else "") + speaker.number(value)
 
 

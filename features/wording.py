@@ -87,8 +87,15 @@ NOT_KNOWN = Text("{label} not known", "{label} : pas d’information")
 IN_SHORT = Text("{label}: {value}", "{label} : {value}")
 IN_WINDOW = Text("{value} {window}", "{value} {window}")
 RARE = Text("a rarer one", "une valeur plus rare")
+# Of what happened once it is enough to say when: "form submitted 33 hours ago".
+ONCE = Text("{label} {value}", "{label} {value}")
 AT_LEAST = Text("at least {value}", "au moins {value}")
 YES, NO = Text("yes", "oui"), Text("no", "non")
+
+
+def spaced(value: str) -> str:
+    """Return a value of the user's data as people read it: ``paid_ads`` as ``paid ads``, ``FR`` as it is."""
+    return re.sub(r"(?<=\w)_+(?=\w)", " ", value)
 
 
 def readable(name: str) -> str:

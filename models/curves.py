@@ -149,9 +149,16 @@ def direction(feature: Feature, steps: Sequence[Step]) -> Direction:
     return "raises" if along.sum() > 0 else "lowers"
 
 
-def extremes(steps: Sequence[Step]) -> tuple[Step, Step] | None:
-    """Return the steps of the highest and the lowest propensity among those with leads enough."""
+def extremes(feature: Feature, steps: Sequence[Step]) -> tuple[Step, Step] | None:
+    """Return the steps of the highest and the lowest propensity among those with leads enough.
+
+    Where more of the feature raises or lowers the propensity they are of values that have an order, so that
+    they show it: the missing ones are not among them, but for ages, of which never is the longest.
+    """
     enough = [step for step in steps if not step.few]
+    one_way = direction(feature, steps) in ("raises", "lowers")
+    if one_way and feature.unit != "days ago":
+        enough = [step for step in enough if not step.bin.missing]
     if len(enough) < 2:
         return None
     return max(enough, key=lambda step: step.moved), min(enough, key=lambda step: step.moved)

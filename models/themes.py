@@ -16,6 +16,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ _ADDRESS = re.compile(r"\S+(?:@|%40)\S+")
 _NUMBER = re.compile(r"\+?\d[\d\s().,/:+-]*\d|\d")
 _LONG_NUMBER = re.compile(r"\+?\d(?:[\s().-]*\d){6,}")
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_MASK = "…"
+MASK = "…"
 
 
 def masked(text: str) -> str:
@@ -57,17 +58,23 @@ def masked(text: str) -> str:
     >>> masked("call +33 1 99 00 12 34 or jo@acme.example")
     'call … or …'
     """
-    found = _ADDRESS.sub(_MASK, _URL.sub(_MASK, text))
-    return _NUMBER.sub(_MASK, found)
+    found = _ADDRESS.sub(MASK, _URL.sub(MASK, text))
+    return _NUMBER.sub(MASK, found)
 
 
 def masked_name(name: str) -> str:
     """Return the name of a page, a campaign or a code with e-mail addresses and long numbers masked.
 
+    What a link asks for after ``?`` is cut off: it often says who is asking.
+
     >>> masked_name("mail-07"), masked_name("/leave?who=jo%40acme.example")
-    ('mail-07', '…')
+    ('mail-07', '/leave')
     """
-    return _LONG_NUMBER.sub(_MASK, _ADDRESS.sub(_MASK, name))
+    found = unicodedata.normalize("NFKC", name)
+    while (decoded := unquote(found)) != found:
+        found = unicodedata.normalize("NFKC", decoded)
+    bare = found.split("?")[0].strip() or found
+    return _LONG_NUMBER.sub(MASK, _ADDRESS.sub(MASK, bare))
 
 
 def plain(word: str) -> str:

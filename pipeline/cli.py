@@ -180,7 +180,7 @@ def explain(
     help="Of the page.  [default: the project's]",
 )  # fmt: skip
 @_as_of_scores
-@click.option("--run", metavar="ID", default=None, help="Build the report of an older training again.")
+@click.option("--run", metavar="ID", default=None, help="The last report of an older training, again.")
 @click.option("--top", type=click.IntRange(1, 500), default=None, help="How many leads to call are listed.")
 @click.option(
     "--with-names", is_flag=True,

@@ -326,7 +326,7 @@ call = { en = "sales call", fr = "appel commercial" }
 meeting = { en = "sales meeting", fr = "rendez-vous commercial" }
 industry = { en = "industry", fr = "secteur" }
 company_size = { en = "company size", fr = "taille de l’entreprise" }
-source = { en = "source", fr = "origine" }
+source = { en = "source", fr = "source" }
 contract_type = { en = "contract type", fr = "type de contrat" }
 job_title = { en = "job title", fr = "fonction" }
 country = { en = "country", fr = "pays" }

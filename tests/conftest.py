@@ -29,9 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share an expensive world on one worker, so that the other does not wait for it."""
     for item in items:
-        shared = {"world", "once"} & set(getattr(item, "fixturenames", ()))
-        if shared:
-            item.add_marker(pytest.mark.xdist_group("world" if "world" in shared else "examples"))
+        names = set(getattr(item, "fixturenames", ()))
+        if names & {"world", "opened"}:  # the pages that are opened are the world's
+            item.add_marker(pytest.mark.xdist_group("world"))
+        elif "once" in names:
+            item.add_marker(pytest.mark.xdist_group("examples"))
 
 
 @pytest.fixture(scope="session")

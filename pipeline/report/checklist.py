@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from features.language import Said, Speaker, Text, in_every_language
+from pipeline.report.effort import difference
+from pipeline.report.policies import lasting
 from pipeline.report.words_hygiene import state as hygiene_state
 from pipeline.verdicts import STALE_DAYS
 
@@ -62,8 +64,18 @@ def tested(kind: str, words: Text) -> Check:
     return check("test", "ok" if kind in ("time", "row") else "doubt", words)
 
 
-def propensities(overall: Mapping[str, float], outside: int, tenths: int) -> Check:
-    """Judge whether as many convert as announced; `overall` has announced, came, low, high."""
+def propensities(
+    overall: Mapping[str, float],
+    outside: int,
+    tenths: int,
+    *,
+    leads: Account | None = None,
+    horizon: str | None = None,
+) -> Check:
+    """Judge whether as many convert as announced; `overall` has announced, came, low, high.
+
+    These are of looks at leads; `leads` has the leads looked at, and how many of them won in the end.
+    """
     agrees = overall["low"] <= overall["announced"] <= overall["high"]
     ratio = overall["announced"] / overall["came"] if overall["came"] else float("inf")
     far = not 1 / FAR_OFF <= ratio <= FAR_OFF
@@ -71,19 +83,37 @@ def propensities(overall: Mapping[str, float], outside: int, tenths: int) -> Che
         "ok" if agrees and outside <= OUTSIDE_BY_CHANCE else "problem" if far and not agrees else "doubt"
     )
     form = Text(
-        "Of 100 leads {announced} were announced to convert, {came} did (90% interval {low} to "
-        "{high}).{way} "
-        "Tenths of the leads where the gap is beyond chance: {outside} of {tenths}.",
-        "Sur 100 leads, {announced} conversions étaient annoncées et {came} sont venues (intervalle à 90 % : "
-        "{low} à {high}).{way} Dixièmes des leads où l’écart dépasse le hasard : {outside} sur {tenths}.",
+        "Of {looks} looks at a lead {announced} were announced to end in a conversion, {came} did (90% "
+        "interval {low} to {high}).{way}{why} Tenths of these looks where the gap is beyond chance: "
+        "{outside} of {tenths}.",
+        "Sur {looks} regards portés sur un lead, {announced} conversions étaient annoncées et {came} sont "
+        "venues (intervalle à 90 % : {low} à {high}).{way}{why} Dixièmes de ces regards où l’écart dépasse "
+        "le hasard : {outside} sur {tenths}.",
     )
 
     def tell(s: Speaker) -> str:
-        shares = {name: s.number(100 * overall[name], 1) for name in ("announced", "came", "low", "high")}
+        shares = {name: s.number(1000 * overall[name]) for name in ("announced", "came", "low", "high")}
         way = Text("", "") if agrees else _way(overall)
-        return s.say(form, tenths=s.number(tenths), outside=s.number(outside), way=way, **shares)
+        why = _looked_at(s, overall["came"], leads, horizon) if leads else ""
+        counts = {"looks": s.number(1000), "tenths": s.number(tenths), "outside": s.number(outside)}
+        return s.say(form, way=way, why=why, **counts, **shares)
 
     return check("propensities", state, in_every_language(tell))
+
+
+def _looked_at(s: Speaker, came: float, leads: Account, horizon: str | None) -> str:
+    """Say why of all looks fewer are followed by a conversion than of all leads, where that is so."""
+    if horizon is None or not leads["leads"] or came >= leads["won"] / leads["leads"]:
+        return ""
+    form = Text(
+        " A lead is looked at on several days, and each look asks about the next {horizon}; so this share is "
+        "lower than the share of leads that convert in the end ({won} of {leads}).",
+        " Un lead est regardé plusieurs jours, et chaque regard porte sur les {horizon} suivants ; cette "
+        "part est donc plus basse que celle des leads qui se convertissent au bout du compte ({won} sur "
+        "{leads}).",
+    )
+    won, all_leads = s.number(leads["won"]), s.number(leads["leads"])
+    return s.say(form, horizon=lasting(s, horizon), won=won, leads=all_leads)
 
 
 def _way(overall: Mapping[str, float]) -> Text:
@@ -92,12 +122,36 @@ def _way(overall: Mapping[str, float]) -> Text:
     return Text(" Too little was announced.", " On n’annonçait pas assez.")
 
 
-def order(auc: Mapping[str, Any], words: Said, better: Mapping[str, Any] | None) -> Check:
-    """Judge the ranking: above chance, and not below the points (`better`: customers more than theirs)."""
-    low = auc["low"]
+def order(auc: Mapping[str, Any], words: Said, better: Account | None, against: str = "points") -> Check:
+    """Judge the ranking: above chance, and not below the points (`better`: customers more than theirs).
+
+    `against` is "points", or "first_come" where there are none.
+    """
+    low, doubtful = auc["low"], better is not None and better["low"] <= 0
+    said = _beside(words, better, against) if better is not None and doubtful else words
     if low is None or low <= 0.5 or (better is not None and better["high"] < 0):
-        return check("order", "problem", words)
-    return check("order", "doubt" if better is not None and better["low"] <= 0 else "ok", words)
+        return check("order", "problem", said)
+    return check("order", "doubt" if doubtful else "ok", said)
+
+
+def _beside(words: Said, better: Account, against: str) -> Said:
+    """Add what is in doubt: that the ranking finds more customers than that of before."""
+    than = {
+        "points": Text("your points", "vos points"),
+        "first_come": Text("“first come, first served”", "« premier arrivé, premier servi »"),
+    }[against]
+    form = (
+        Text(
+            "{said} That it finds more customers than {than} is not sure: {more}.",
+            "{said} Qu’il trouve plus de clients que {than} n’est pas sûr : {more}.",
+        )
+        if better["value"] > 0
+        else Text(
+            "{said} It did not find more customers than {than}: {more}.",
+            "{said} Il n’a pas trouvé plus de clients que {than} : {more}.",
+        )
+    )
+    return in_every_language(lambda s: s.say(form, said=s.pick(words), than=than, more=difference(better, s)))
 
 
 def promise(account: Account) -> Check:
@@ -130,7 +184,7 @@ def _promised(s: Speaker, given: Account, held: Account | None) -> str:
     form = (
         Text(
             "It promises that at least {share} of MQLs convert.",
-            "Il promet qu’au moins {share} des MQL convertissent.",
+            "Il promet qu’au moins {share} des MQL se convertissent.",
         )
         if given["what"] == "precision"
         else Text(
@@ -239,12 +293,18 @@ def fresh(observed_until: datetime | None, as_of: datetime) -> Check | None:
     """Judge how old the data is at the moment that is scored; None without times."""
     if observed_until is None:
         return None
-    days = max((as_of - observed_until).days, 0)
+    days = (as_of - observed_until).days
     form = Text(
-        "Outcomes are known up to {day}, {days} before the moment of this report.",
+        "Outcomes are known up to {day}, {days} before the day of this report.",
         "Les issues sont connues jusqu’au {day}, soit {days} avant la date de ce rapport.",
     )
+    today = Text(
+        "Outcomes are known up to the day of this report.",
+        "Les issues sont connues jusqu’au jour de ce rapport.",
+    )
     said = in_every_language(
-        lambda s: s.say(form, day=s.day(observed_until.date()), days=s.time(days, "day"))
+        lambda s: (
+            s.say(form, day=s.day(observed_until.date()), days=s.time(days, "day")) if days else s.say(today)
+        )
     )
     return check("fresh", "doubt" if days >= STALE_DAYS else "ok", said)

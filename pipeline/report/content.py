@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from datetime import datetime
 from typing import Any
 
 from pipeline.files import finite
@@ -12,6 +13,10 @@ from pipeline.report.material import Material
 FORMAT = 1
 # In the order of the page.
 SECTIONS = ("answer", "cutoff", "concepts", "sources", "grid", "lost", "today", "trust", "scorecard")
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.isoformat()}Z"
 
 
 def content(material: Material) -> dict[str, Any]:
@@ -33,7 +38,8 @@ def content(material: Material) -> dict[str, Any]:
                 "currency": material.config.project.currency,
                 "model_version": material.model.version,
                 "run_id": material.model.run_id,
-                "observed_until": account["data"]["observed_until"],
+                "observed_until": _stamp(material.observed_until),
+                "trained_until": account["data"]["observed_until"],
                 "versions": account["versions"],
             },
             **found,

@@ -8,6 +8,7 @@ import ibis
 from ibis import _
 
 from pipeline.report import policies
+from pipeline.report.endings import Endings
 from pipeline.report.material import Material
 
 
@@ -33,8 +34,8 @@ def definitions(material: Material) -> dict[str, Any]:
         },
         "sql": {"ever": _at_stage(material, "sql")},
         "opportunity": {"ever": _at_stage(material, "opportunity")},
-        "customer": {"ever": _ended(material, "won")},
-        "disqualified": {"ever": _ended(material, "disqualified")},
+        "customer": {"ever": _won(material)},
+        "disqualified": _disqualified(material),
     }
 
 
@@ -54,12 +55,22 @@ def _at_stage(material: Material, stage: str) -> int | None:
     return int(stages.filter((_.stage == stage) & before).lead_id.nunique().execute())
 
 
-def _ended(material: Material, outcome: str) -> int | None:
-    """Return how many leads ended this way so far; a flat table only says who was won."""
+def _won(material: Material) -> int | None:
+    """Return how many leads were won so far."""
     outcomes, labels = material.dataset.outcomes, material.dataset.labels
     if outcomes is not None:
         before = _.closed_at < ibis.literal(material.as_of, "timestamp(6)")
-        return int(outcomes.filter((_.outcome == outcome) & before).lead_id.nunique().execute())
-    if labels is not None and outcome == "won":
-        return int((labels.label == 1).sum().execute() or 0)
-    return None
+        return int(outcomes.filter((_.outcome == "won") & before).lead_id.nunique().execute())
+    return None if labels is None else int((labels.label == 1).sum().execute() or 0)
+
+
+def _disqualified(material: Material) -> dict[str, int | None]:
+    """Return how many leads are disqualified so far, and how many of these as a test, spam or a duplicate.
+
+    They are counted as in the section on lost leads; a flat table does not say who they are.
+    """
+    if material.dataset.outcomes is None:
+        return {"ever": None, "set_aside": None}
+    ends = Endings.of(material)
+    others = int((ends.lost["outcome"] == "disqualified").sum())
+    return {"ever": others + ends.set_aside, "set_aside": ends.set_aside}

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from features.declare import Feature
-from features.language import Said
+from features.language import LANGUAGES, Said
+from features.wording import spaced
 from models.personas import distance, most_typical
 from pipeline.report.material import Material, Seen
 
@@ -77,6 +78,7 @@ def _was(
     if found is None:
         return None
     what: Said = material.sentence(feature.concept, {feature.name: found[0]})
+    what = {language: spaced(what[language]) for language in LANGUAGES}
     return {"what": what, "best": found[1], "worst": found[2]}
 
 

@@ -1,8 +1,9 @@
-"""What the same effort brought before: the model beside the old points, or else first come, first served."""
+"""What the same effort brought before: the model beside the points, or else first come, first served."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline.report.material import Material
 Floats = NDArray[np.float64]
 
 LABELS = {
-    "propense": Text("propense", "propense"),
+    "propense": Text("the model", "le modèle"),
     "points": Text("your points", "vos points"),
     "points_refitted": Text("your points, refitted", "vos points, recalculés"),
     "logistic": Text("a simple model", "un modèle simple"),
@@ -140,7 +141,7 @@ def _words(found: dict[str, Any], speaker: Speaker) -> str:
 
 def _more(found: dict[str, Any], speaker: Speaker) -> str:
     others = {
-        "points": Text("by the old points", "avec les anciens points"),
+        "points": Text("by your points", "avec vos points"),
         "first_come": Text("first come, first served", "en appelant les premiers arrivés d’abord"),
         "chance": Text("picked at random", "au hasard"),
     }
@@ -156,12 +157,12 @@ def _more(found: dict[str, Any], speaker: Speaker) -> str:
         ours=speaker.number(found["customers"]),
         theirs=speaker.number(round(found["customers_against"])),
         others=others[found["against"]],
-        more=_difference(found["more"], speaker),
+        more=difference(found["more"], speaker),
     )
 
 
-def _difference(more: dict[str, Any], speaker: Speaker) -> str:
-    """Write "51 more (35 to 67)", "2 fewer (10 fewer to 6 more)", or that it is no difference."""
+def difference(more: Mapping[str, Any], speaker: Speaker) -> str:
+    """Write "51 more (90% interval 35 to 67)", and whether it may be chance."""
     value, low, high = round(more["value"]), more["low"], more["high"]
     fewer, plus = Text("{n} fewer", "{n} de moins"), Text("{n} more", "{n} de plus")
 
@@ -170,17 +171,27 @@ def _difference(more: dict[str, Any], speaker: Speaker) -> str:
 
     if low is None or high is None:
         return one(value)
-    if low >= 0:
-        return f"{one(value)} ({speaker.between(speaker.number(low), speaker.number(high))})"
-    said = f"{one(value)} ({speaker.between(one(low), one(high))})"
-    if high > 0:
-        said += speaker.say(Text(", which may be chance", ", ce qui peut être un hasard"))
-    return said
+    ends = [speaker.number(low), speaker.number(high)] if low >= 0 else [one(low), one(high)]
+    chance = Text(": it may be chance", " ; ce peut être un hasard")
+    return speaker.say(
+        Text(
+            "{value} (90% interval {low} to {high}{chance})",
+            "{value} (intervalle à 90 % : {low} à {high}{chance})",
+        ),
+        value=one(value),
+        low=ends[0],
+        high=ends[1],
+        chance=speaker.say(chance) if low <= 0 <= high else "",
+    )
 
 
 def _fewer(found: dict[str, Any], speaker: Speaker) -> str:
-    saved = found["fewer_calls"]
-    if saved is None or saved["value"] is None or saved["low"] is None or saved["low"] <= 0:
+    """Say how many calls would have been saved, if that more customers are found is beyond chance."""
+    saved, more = found["fewer_calls"], found["more"]["low"]
+    if saved is None or saved["value"] is None or saved["low"] is None or more is None or more <= 0:
+        return ""
+    least = floor(saved["low"])
+    if least <= 0:
         return ""
     return speaker.say(
         Text(
@@ -188,6 +199,6 @@ def _fewer(found: dict[str, Any], speaker: Speaker) -> str:
             "Pour autant de clients, {n} appels de moins auraient suffi ({low} à {high}).",
         ),
         n=speaker.number(saved["value"]),
-        low=speaker.number(saved["low"]),
+        low=speaker.number(least),
         high=speaker.number(saved["high"]),
     )

@@ -14,6 +14,7 @@ from features.language import Said, Speaker, Text, in_every_language
 from features.past import attribute_column
 from features.tables import Attribute
 from features.vocabulary import OTHER
+from features.wording import spaced
 from models.crossings import proportion
 from models.personas import LEAST_LEADS, Compared, Flags, compare, higher_share
 from pipeline import featuring
@@ -161,7 +162,9 @@ def wish_in_words(material: Material, name: str, wish: Wish) -> Said:
     def tell(speaker: Speaker) -> str:
         if wish.is_one_of is not None:
             classes = material.tellers[speaker.language] if name == EMAIL else None
-            names = [classes.value(EMAIL, {"email.class": c}) if classes else c for c in wish.is_one_of]
+            names = [
+                classes.value(EMAIL, {"email.class": c}) if classes else spaced(c) for c in wish.is_one_of
+            ]
             return ", ".join(names)
         low, high = (None if v is None else written(speaker, v) for v in (wish.at_least, wish.at_most))
         if low is not None and high is not None:

@@ -43,6 +43,11 @@ class Wanted:
     leads: int | None = None
     names: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is the report that a run keeps: of its own moment, with its own number of leads."""
+        return self.as_of is None and self.leads is None
+
 
 @dataclass(frozen=True)
 class Reported:
@@ -76,21 +81,24 @@ def report(
     found = said or content(material_of(config, now, folder, wanted, tell))
     tell("writing the page")
     names = names_of(config, [lead["lead_id"] for lead in found["today"]["leads"]]) if wanted.names else {}
-    page = f"report-{wanted.language}{'-with-names' if names else ''}.html"
+    page = f"report-{wanted.language}{'-with-names' if wanted.names else ''}.html"
     place.mkdir(parents=True, exist_ok=True)
     with staging(place, FOLDER) as staged:
-        _write(staged, found, wanted.language, names, page)
-        if not names:
-            registry.attach(model.run_id, staged, FOLDER)
+        write_text(staged / page, render(found, wanted.language, names))
+        if not wanted.names:
+            _write(staged, found, wanted.language)
+            if wanted.plain:
+                registry.attach(model.run_id, staged, FOLDER)
             _remove_pictures(staged)
         with uninterrupted():
+            _remove_outdated(place, found)
             publish(staged, place, page)
     return Reported(place / page, found, kept=said is not None)
 
 
 def _kept(registry: Registry, model: Registered, wanted: Wanted) -> dict[str, Any] | None:
     """Return what an older run's report said, None if it must be computed."""
-    if wanted.run is None or wanted.as_of is not None or wanted.leads is not None:
+    if wanted.run is None or not wanted.plain:
         return None
     path = registry.kept(model.run_id, f"{FOLDER}/{CONTENT}")
     found = read_account(path) if path else None
@@ -153,15 +161,21 @@ def _backtest(config: Config, folder: Path, kept: Path | None, *, older: bool) -
     return read_account(kept) if kept else None
 
 
-def _write(staged: Path, found: dict[str, Any], language: Language, names: dict[str, str], page: str) -> None:
-    write_text(staged / page, render(found, language, names))
-    if names:
-        return
+def _write(staged: Path, found: dict[str, Any], language: Language) -> None:
+    """Write what stands beside the page."""
     write_json(staged / CONTENT, found)
     write_text(staged / "scorecard.csv", found["scorecard"].get("csv") or "")
     write_text(staged / "scorecard.toml", found["scorecard"].get("toml") or "")
     (staged / "figures").mkdir()
     pictures(found, language, staged / "figures")
+
+
+def _remove_outdated(place: Path, found: dict[str, Any]) -> None:
+    """Remove pages in the other language, or with names, that say something else than is said now."""
+    before = place / CONTENT
+    if before.is_file() and read_account(before) != found:
+        for page in place.glob("report-*.html"):
+            page.unlink()
 
 
 def _remove_pictures(staged: Path) -> None:

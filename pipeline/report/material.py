@@ -89,11 +89,14 @@ class Material:
     open
         The same leads: rows have the columns of ``scored.scores`` and person, group_id, created_at. `person`
         is the lead under which the data of a duplicate is kept; ``lead_id`` is the record that sales works.
-    past
+    evidence
         Snapshots that the model was not trained on: rows have lead_id, person, group_id, as_of, created_at,
         part ("calibration": leads at the configured ages; "decision" and "test": leads on the scoring
         calendar), label (1: won within the horizon), margin, propensity, propensity_low,
         propensity_high, logistic, base_rate, rules (propensity by the points), points, new_lead, age, grade.
+        What the model was judged on, whatever the moment of the report.
+    past
+        Those of them whose outcome was known at `as_of`: a report of an earlier moment knows no more.
     """
 
     config: Config
@@ -104,7 +107,19 @@ class Material:
     as_of: datetime
     scored: Scored
     open: Seen
-    past: Seen
+    evidence: Seen
+
+    @cached_property
+    def past(self) -> Seen:
+        """The evidence whose outcome was known at `as_of`."""
+        known = self.evidence.rows["as_of"] + pd.Timedelta(self.config.snapshots.horizon) <= self.as_of
+        return self.evidence.of(known | self.evidence.rows["as_of"].isna())
+
+    @cached_property
+    def observed_until(self) -> datetime | None:
+        """Until when outcomes are known at `as_of`; None without times."""
+        until = self.dataset.observed_until
+        return None if until is None else min(until, self.as_of)
 
     @property
     def bundle(self) -> Bundle:
@@ -128,10 +143,14 @@ class Material:
         """Return the past of some windows."""
         return self.past.of(self.past.rows["part"].isin(parts))
 
+    def evidence_of(self, *parts: str) -> Seen:
+        """Return the evidence of some windows."""
+        return self.evidence.of(self.evidence.rows["part"].isin(parts))
+
     @cached_property
     def judged_on(self) -> Seen:
         """The untouched window: the test window, or the decision window of a model that is shipped."""
-        return self.window("decision" if self.account["shipped"] else "test")
+        return self.evidence_of("decision" if self.account["shipped"] else "test")
 
     def points_by_rule(self, seen: Seen) -> pd.DataFrame | None:
         """Return how many points each of the user's rules gives to each row, None without rules."""
@@ -171,11 +190,11 @@ def gather(
         as_of=as_of,
         scored=scored,
         open=_seen(_known(dataset, scored.scores, persons), scored.features, bundle),
-        past=_past(dataset, read_table(predictions), bundle),
+        evidence=_evidence(dataset, read_table(predictions), bundle),
     )
 
 
-def _past(dataset: Dataset, predictions: pd.DataFrame, bundle: Bundle) -> Seen:
+def _evidence(dataset: Dataset, predictions: pd.DataFrame, bundle: Bundle) -> Seen:
     rows = predictions[predictions["part"].isin(PAST)].reset_index(drop=True)
     leads = set(dataset.tables.leads.lead_id.execute())
     rows = rows[rows["lead_id"].isin(leads)].reset_index(drop=True)  # data may have been removed since

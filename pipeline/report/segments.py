@@ -67,7 +67,7 @@ def _coded(values: pd.Series) -> pd.Series:
 
 
 def _same(name: str) -> Said:
-    return dict.fromkeys(LANGUAGES, name)
+    return dict.fromkeys(LANGUAGES, name.replace("_", " "))
 
 
 def _with_common(names: dict[str, Said]) -> dict[str, Said]:

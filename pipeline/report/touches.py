@@ -39,14 +39,18 @@ TOUCH = ("lead_id", "kind", "value", "at")
 
 
 def check_kinds(material: Material) -> None:
-    """Raise `ConfigurationError` if [report] names a kind that no activity has, or no such attribute."""
-    report = material.config.report
+    """Raise `ConfigurationError` if [report] names a kind that no activity has, or no such attribute.
+
+    What the leak guard left out is there, only not for the model: that is no mistake of the user.
+    """
+    report, left_out = material.config.report, material.bundle.about["left_out"]
     kinds = material.dataset.activities_all.select("kind").distinct().kind.execute().dropna().tolist()
+    kinds += left_out["kinds"]
     for key in ("pages", "offers", "campaigns"):
         for name in getattr(report, key):
             _check(f"[report] {key}", name, kinds, "kind of activity")
     if report.source is not None:
-        names = [a.name for a in material.dataset.tables.attributes]
+        names = [*(a.name for a in material.dataset.tables.attributes), *left_out["attributes"]]
         _check("[report] source", report.source, names, "attribute")
 
 

@@ -11,9 +11,9 @@ Account = Mapping[str, Any]
 
 POLICIES = {
     "propense": Text("the model", "le modèle"),
-    "points": Text("the points", "les points"),
-    "points_refitted": Text("the points, refitted", "les points, recalculés"),
-    "logistic": Text("a logistic regression", "une régression logistique"),
+    "points": Text("your points", "vos points"),
+    "points_refitted": Text("your points, refitted", "vos points, recalculés"),
+    "logistic": Text("a simple model", "un modèle simple"),
     "first_come": Text("first come, first served", "premier arrivé, premier servi"),
     "newest_first": Text("newest first", "les plus récents d’abord"),
     "foresight": Text("perfect foresight", "une prescience parfaite"),
@@ -60,7 +60,8 @@ def _answer(s: Speaker, account: Account) -> str:
 
 def _fewer(s: Speaker, answer: Account) -> str:
     fewer = answer["fewer_calls"]
-    if not answer["customers_against"] or fewer["value"] is None:
+    beyond_chance = not answer["more_customers"]["low"] <= 0 <= answer["more_customers"]["high"]
+    if not answer["customers_against"] or fewer["value"] is None or not beyond_chance:
         return ""
     if fewer["value"] >= 0:
         form = Text("For the same customers, {calls} fewer.", "Pour les mêmes clients, {calls} de moins.")
@@ -90,8 +91,8 @@ def _operated(s: Speaker, account: Account) -> str:
         "{folds} times the model was trained on what was known by then and used until the next time: {mqls} "
         "leads became MQLs, and {share} of them converted (90% interval {low} to {high}{how}).",
         "{folds} fois, le modèle a été entraîné sur ce qui était alors connu puis utilisé jusqu’à la fois "
-        "suivante : {mqls} leads sont devenus MQL, et {share} d’entre eux ont converti (intervalle à 90 % : "
-        "{low} à {high}{how}).",
+        "suivante : {mqls} leads sont devenus MQL, et {share} d’entre eux se sont convertis (intervalle à "
+        "90 % : {low} à {high}{how}).",
     )
     once = Text("; the first of each account counts", " ; le premier de chaque compte est compté")
     how = once if realised["units"] < overall["mqls"] else Text("", "")

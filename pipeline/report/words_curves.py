@@ -9,6 +9,7 @@ from features.declare import Feature
 from features.language import Said, Speaker, Text, in_every_language
 from features.story import Storyteller, written
 from features.vocabulary import OTHER, Vocabulary
+from features.wording import spaced
 from models.bins import WHOLE_UNITS, Bin
 from models.curves import Direction, Step
 
@@ -78,7 +79,9 @@ class CurveWords:
         if self.concept.startswith("activity.") and self.feature.unit == "times":
             return self._often(speaker, label, one)
         if self.concept.startswith("activity.") and self.feature.unit == "days ago":
-            form = Text("{label}: last {values}", "{label} : la dernière fois {values}")
+            form = Text("{label}, {values}", "{label}, {values}")
+            if one.low:  # below, "less than" says already that it is the last time
+                form = Text("{label}, last {values}", "{label}, la dernière fois {values}")
             return speaker.say(form, label=label, values=values)
         if self.feature.unit == "days ago":  # the concept is all about when
             return speaker.say(Text("{label}: {values}", "{label} : {values}"), label=label, values=values)
@@ -115,7 +118,7 @@ class CurveWords:
             return self._missing(speaker)
         if one.levels:
             rare = len(one.levels) > 1 or one.levels[0] == OTHER
-            return speaker.say(_RARER) if rare else written(self.feature, one.levels[0], speaker)
+            return speaker.say(_RARER) if rare else spaced(written(self.feature, one.levels[0], speaker))
         if self.feature.type == "flag":
             return speaker.say(Text("yes", "oui") if one.low else Text("no", "non"))
         if self.feature.unit in WHOLE_UNITS:
@@ -157,7 +160,7 @@ def _way(feature: Feature, way: Direction) -> Text:
     if way == "nothing":
         return Text("hardly any effect", "presque sans effet")
     if way == "depends":
-        if feature.type == "category":
+        if feature.type == "category" or feature.unit == "rank 1 to 7":
             return Text("depends on the value", "dépend de la valeur")
         return Text("rises and falls over the values", "monte et descend selon la valeur")
     up = way == "raises"
@@ -206,6 +209,8 @@ def _plain(speaker: Speaker, one: Bin) -> str:
 
 def _days(speaker: Speaker, one: Bin) -> str:
     low, high = _ends(one)
+    if low == 0 and high == float("inf"):
+        return speaker.say(Text("any length of time", "une durée quelconque"))
     if high == float("inf"):
         return speaker.say(_OR_MORE, low=speaker.time(int(low), "day"))
     if low == 0 and high == 1:
@@ -218,6 +223,8 @@ def _days(speaker: Speaker, one: Bin) -> str:
 
 
 def _days_ago(speaker: Speaker, one: Bin) -> str:
+    if _ends(one) == (0, float("inf")):
+        return speaker.say(Text("at any time", "à un moment ou un autre"))
     return speaker.say(Text("{time} ago", "il y a {time}"), time=_days(speaker, one))
 
 
@@ -227,6 +234,9 @@ def _employees(speaker: Speaker, one: Bin) -> str:
         return speaker.say(
             Text("fewer than {high} employees", "moins de {high} salariés"), high=speaker.number(high)
         )
+    if high == float("inf"):
+        form = Text("{low} or more employees", "{low} salariés ou plus")
+        return speaker.say(form, low=speaker.number(low))
     return speaker.say(Text("{n} employees", "{n} salariés"), n=_whole(speaker, one))
 
 

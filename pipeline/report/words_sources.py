@@ -48,7 +48,7 @@ WHAT = {
     "first channel": Text(
         "The channel of the lead’s first own activity. If an attribute says where leads come from, name it "
         "as source under [report].",
-        "Le canal de la première activité du lead. Si un attribut indique l’origine des leads, nommez-le "
+        "Le canal de la première activité du lead. Si un attribut indique la source des leads, nommez-le "
         "comme source sous [report].",
     ),
     "landings": Text(
@@ -107,12 +107,19 @@ def told(rows: list[dict[str, Any]], values: int) -> Said:
         parts = []
         if more:
             text = Text(
-                "Leads convert more often than leads like them do after: {values}.",
-                "Les leads se convertissent plus souvent que des leads semblables après : {values}.",
+                "Leads that had {values} converted more often than similar leads.",
+                "Après {values}, les leads se sont convertis plus souvent que des leads semblables.",
             )
             parts.append(speaker.say(text, values=speaker.listed(_named(r, speaker) for r in more)))
         if less:
-            text = Text("Less often after: {values}.", "Moins souvent après : {values}.")
+            text = (
+                Text("Leads that had {values} converted less often.", "Moins souvent : {values}.")
+                if more
+                else Text(
+                    "Leads that had {values} converted less often than similar leads.",
+                    "Après {values}, les leads se sont convertis moins souvent que des leads semblables.",
+                )
+            )
             parts.append(speaker.say(text, values=speaker.listed(_named(r, speaker) for r in less)))
         if not parts:
             text = Text(
@@ -130,12 +137,12 @@ def told(rows: list[dict[str, Any]], values: int) -> Said:
 def _named(row: dict[str, Any], speaker: Speaker) -> str:
     more = change(row["lift"] - 1, speaker)
     inside = more if row["kind"] is None else f"{speaker.pick(row['kind'])}, {more}"
-    return f"{row['value']} ({inside})"
+    return f"{row['name']} ({inside})"
 
 
 def name_of(row: dict[str, Any], speaker: Speaker) -> str:
     """Name a value with its kind, if it has one of its own."""
-    return str(row["value"]) if row["kind"] is None else f"{row['value']} ({speaker.pick(row['kind'])})"
+    return str(row["name"]) if row["kind"] is None else f"{row['name']} ({speaker.pick(row['kind'])})"
 
 
 def change(share: float, speaker: Speaker) -> str:

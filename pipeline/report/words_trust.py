@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from features.language import Said, Speaker, Text, in_every_language
+from models.drift import BAND
 from pipeline.verdicts import Doubt
 
 # What kind of test it was, by how the windows were made.
@@ -45,24 +46,38 @@ KINDS_OF_TEST = {
 # What drift compares, as `models.drift` names it.
 BETWEEN = {
     "from the training to the calibration window": Text(
-        "from the training to the calibration window",
-        "de la fenêtre d’apprentissage à celle de calibrage",
+        "from the first to the second part of the past",
+        "de la première à la deuxième partie du passé",
     ),
     "from the calibration to the decision window": Text(
-        "from the calibration to the decision window",
-        "de la fenêtre de calibrage à celle de décision",
+        "from the second to the third part of the past, given what was announced",
+        "de la deuxième à la troisième partie du passé, au regard de ce qui était annoncé",
     ),
     "while the model was built": Text("while the model was built", "pendant que le modèle se construisait"),
 }
 
 
+def drift_verdict(drift: Mapping[str, Any]) -> Said:
+    """Say in one sentence whether the base rate moved while the model was built."""
+    return in_every_language(lambda speaker: _verdict(speaker, drift))
+
+
 def drift_sentence(drift: Mapping[str, Any]) -> Said:
-    """Say whether the base rate moved while the model was built."""
+    """Say whether the base rate moved while the model was built, and what that is seen by."""
     return in_every_language(lambda speaker: _drift(speaker, drift))
 
 
-def _drift(s: Speaker, drift: Mapping[str, Any]) -> str:
-    seen = [check for check in drift["checks"] if check["ratio"] is not None]
+def _seen(drift: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [check for check in drift["checks"] if check["ratio"] is not None]
+
+
+def _changed(check: Mapping[str, Any]) -> bool:
+    """Return whether a rate changed beyond chance, though perhaps by no more than the season does."""
+    return not check["low"] <= 1 <= check["high"]
+
+
+def _verdict(s: Speaker, drift: Mapping[str, Any]) -> str:
+    seen = _seen(drift)
     if not seen:
         return s.say(
             Text(
@@ -70,28 +85,73 @@ def _drift(s: Speaker, drift: Mapping[str, Any]) -> str:
                 "Ces données ne permettent pas de voir si le taux de conversion bouge avec le temps.",
             )
         )
-    told = " ".join(_check(s, check) for check in seen)
     if drift["moved"]:
-        first = Text(
-            "The share that converts moved while the model was built, so no cutoff promises anything.",
-            "Le taux de conversion a bougé pendant que le modèle se construisait : aucun seuil ne promet "
-            "rien.",
+        return s.say(
+            Text(
+                "The share that converts moved while the model was built, so no cutoff promises anything.",
+                "Le taux de conversion a bougé pendant que le modèle se construisait : aucun seuil ne promet "
+                "rien.",
+            )
         )
-    else:
-        first = Text(
-            "No move beyond chance and season of the share that converts was seen while the model was built.",
-            "Aucun mouvement du taux de conversion au-delà du hasard et de la saison n’a été vu pendant que "
-            "le "
-            "modèle se construisait.",
+    if any(_changed(check) for check in seen):
+        return s.say(
+            Text(
+                "The share that converts changed while the model was built, but perhaps by no more than the "
+                "season does.",
+                "Le taux de conversion a changé pendant que le modèle se construisait, mais peut-être pas "
+                "plus que la saison ne le fait changer.",
+            )
         )
-    return f"{s.say(first)} {told}"
+    return s.say(
+        Text(
+            "No move of the share that converts beyond chance was seen while the model was built.",
+            "Aucun mouvement du taux de conversion au-delà du hasard n’a été vu pendant que le modèle se "
+            "construisait.",
+        )
+    )
+
+
+def _drift(s: Speaker, drift: Mapping[str, Any]) -> str:
+    seen = _seen(drift)
+    told = [_verdict(s, drift), *(_check(s, check) for check in seen)]
+    if not drift["moved"] and any(_changed(check) for check in seen):
+        form = Text(
+            "With the season a share may be {low} to {high} times what it was before, so we call it a move "
+            "only if the whole interval lies beyond.",
+            "Avec la saison, un taux peut aller de {low} à {high} fois ce qu’il était : nous n’y voyons un "
+            "mouvement que si tout l’intervalle est au-delà.",
+        )
+        told.append(s.say(form, low=s.number(BAND[0], 2), high=s.number(BAND[1], 2)))
+    elif seen and not drift["moved"]:
+        caveat = Text(
+            "It may still have moved by as much as these intervals allow.",
+            "Il a pu bouger dans les limites de ces intervalles.",
+        )
+        told.append(s.say(caveat))
+    return " ".join(told)
 
 
 def _check(s: Speaker, check: Mapping[str, Any]) -> str:
     form = Text(
-        "{between}: {ratio} times as often (99% interval {low} to {high}).",
+        "{between}: leads converted {ratio} times as often (99% interval {low} to {high}).",
         "{between} : {ratio} fois le taux d’avant (intervalle à 99 % : {low} à {high}).",
     )
+    if not check["moved"] and _changed(check):
+        form = (
+            Text(
+                "{between}: fewer leads converted than before, {ratio} times as often (99% interval {low} to "
+                "{high}).",
+                "{between} : moins de leads se sont convertis qu’avant, {ratio} fois le taux d’avant "
+                "(intervalle à 99 % : {low} à {high}).",
+            )
+            if check["ratio"] < 1
+            else Text(
+                "{between}: more leads converted than before, {ratio} times as often (99% interval {low} to "
+                "{high}).",
+                "{between} : plus de leads se sont convertis qu’avant, {ratio} fois le taux d’avant "
+                "(intervalle à 99 % : {low} à {high}).",
+            )
+        )
     between = BETWEEN[check["between"]]
     ratio, low, high = (s.number(check[name], 2) for name in ("ratio", "low", "high"))
     said = s.say(form, between=between, ratio=ratio, low=low, high=high)
@@ -141,10 +201,10 @@ def _too_good(s: Speaker, v: Mapping[str, Any]) -> str:
 
 def _logistic_ranks(s: Speaker, v: Mapping[str, Any]) -> str:
     form = Text(
-        "A plain statistical model (logistic regression) ranks these leads better: {gain} points of pairs "
+        "A simple model (logistic regression) ranks these leads better: {gain} points of pairs "
         "more "
         "(90% interval {low} to {high}).",
-        "Un modèle statistique simple (régression logistique) classe mieux ces leads : {gain} points de "
+        "Un modèle simple (régression logistique) classe mieux ces leads : {gain} points de "
         "paires "
         "en plus (intervalle à 90 % : {low} à {high}).",
     )
@@ -154,8 +214,8 @@ def _logistic_ranks(s: Speaker, v: Mapping[str, Any]) -> str:
 
 def _logistic_calibrates(s: Speaker, _: Mapping[str, Any]) -> str:
     form = Text(
-        "A plain statistical model (logistic regression) gives these leads the better probabilities.",
-        "Un modèle statistique simple (régression logistique) donne à ces leads de meilleures probabilités.",
+        "A simple model (logistic regression) gives these leads the better probabilities.",
+        "Un modèle simple (régression logistique) donne à ces leads de meilleures probabilités.",
     )
     return s.say(form)
 

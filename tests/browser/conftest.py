@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, sync_playwright
 from reading import Open, Opened
-from small_page import small_content
 
 from features.language import LANGUAGES
 from pipeline.report.page import render
@@ -43,14 +42,21 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def content() -> dict[str, Any]:
-    """What the report says: the ``report.json`` that PROPENSE_REPORT names, else a small report."""
+def real_content(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the demo's report says; PROPENSE_REPORT names the ``report.json`` of another, to be looked at."""
     given = os.environ.get("PROPENSE_REPORT")
-    found: dict[str, Any] = json.loads(Path(given).read_text("utf-8")) if given else small_content()
+    path = Path(given) if given else request.getfixturevalue("world").output / "report" / "report.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def content(real_content: dict[str, Any]) -> dict[str, Any]:
+    """What the report says that the tests of a module open."""
+    return real_content
+
+
+@pytest.fixture(scope="module")
 def files(content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The page of each language, as a file."""
     folder = tmp_path_factory.mktemp("report mailed")

@@ -61,7 +61,7 @@ def money(amount: float | None, language: str, currency: str | None) -> str:
     if amount is None:
         return "–"
     plain = written(abs(amount), language)
-    sign = "-" if amount < 0 else ""
+    sign = "\u2212" if amount < 0 else ""
     if currency is None:
         return sign + plain
     symbol = {"EUR": "€", "GBP": "£", "USD": "$" if language == "fr" else "US$"}[currency]

@@ -105,7 +105,7 @@ def test_paper_has_every_figure_and_nothing_to_press(opened: Open, tmp_path: Pat
     printed = report.page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
     pages = len(re.findall(rb"/Type\s*/Page\b", printed))
     sections = report.page.locator(".part").count()
-    assert sections <= pages <= 4 * sections + 2
+    assert sections <= pages <= 5 * sections
 
 
 def test_where_no_script_runs_the_figures_are_pictures_and_the_slider_says_why(opened: Open) -> None:
@@ -169,7 +169,9 @@ WORDS = """() => {
 
 # Words that only sentences have, in one of the languages.
 OF_SENTENCES = re.compile(
-    r"\b(the|of|with|from|that|which|is|are|was|were|have|has|this|le|la|les|des|du|une|est|sont|dans|avec|pour|qui)\b"
+    r"(?<!\S)"  # between blanks: "comparison-of-methods" is the name of a page
+    r"(the|of|with|from|that|which|is|are|was|were|have|has|this|le|la|les|des|du|une|est|sont|dans|avec|pour|qui)"
+    r"(?!\S)"
 )
 
 

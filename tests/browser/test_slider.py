@@ -17,6 +17,13 @@ from pipeline.report.page import render
 LANGUAGES = ("en", "fr")
 
 
+@pytest.fixture(scope="module")
+def content(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A small content with all that a slider may meet (ties in rounding, no promise), and the demo's."""
+    small = getattr(request, "param", "small") == "small"
+    return small_content() if small else request.getfixturevalue("real_content")
+
+
 @pytest.fixture
 def found(content: dict[str, Any]) -> dict[str, Any]:
     cutoff: dict[str, Any] = content["cutoff"]
@@ -42,6 +49,7 @@ def somewhere(found: dict[str, Any]) -> list[int]:
     return sorted({0, last // 3, found["in_force"]["rung"] or 0, last})
 
 
+@pytest.mark.parametrize("content", ["small", "demo"], indirect=True)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_level_shows_the_numbers_of_the_content(
     opened: Open, content: dict[str, Any], found: dict[str, Any], language: str

@@ -15,7 +15,7 @@ from features.settings import FeatureSettings
 from features.story import Storyteller, written
 from features.tables import Attribute
 from features.vocabulary import Kind, KnownAttribute, Vocabulary
-from features.wording import OVERALL, readable
+from features.wording import OVERALL, readable, spaced
 
 VOCABULARY = Vocabulary(
     settings=FeatureSettings(),
@@ -78,14 +78,40 @@ KINDS = {"overall.kinds": 3.0, "activity.other.count": 5.0}
         (
             PRICING,
             THRICE,
-            "pricing page 3 times in the last week, last 36 hours ago, 1 asset in all",
-            "page des tarifs : 3 fois ces 7 derniers jours, la dernière il y a 36 heures, 1 contenu au total",
+            "pricing page 3 times in the last week, last 36 hours ago",
+            "page des tarifs : 3 fois ces 7 derniers jours, la dernière il y a 36 heures",
+        ),
+        (
+            PRICING,
+            {**THRICE, "activity.pricing.assets": 2.0},
+            "pricing page 3 times in the last week, last 36 hours ago, 2 different assets in all",
+            "page des tarifs : 3 fois ces 7 derniers jours, la dernière il y a 36 heures, "
+            "2 contenus différents au total",
         ),
         (
             PRICING,
             JUST_NOW,
-            "pricing page once in the last 24 hours, last 14 minutes ago",
-            "page des tarifs : une fois ces dernières 24 heures, la dernière il y a 14 minutes",
+            "pricing page 14 minutes ago",
+            "page des tarifs il y a 14 minutes",
+        ),
+        (
+            PRICING,
+            {**JUST_NOW, "activity.pricing.assets": 3.0},  # those of former times too
+            "pricing page 14 minutes ago, 3 different assets in all",
+            "page des tarifs il y a 14 minutes, 3 contenus différents au total",
+        ),
+        (
+            PRICING,
+            {"activity.pricing.count_7d": 1.0},  # when is not known
+            "pricing page once in the last week",
+            "page des tarifs : une fois ces 7 derniers jours",
+        ),
+        (PRICING, {"activity.pricing.assets": 1.0}, "1 asset in all", "1 contenu au total"),
+        (
+            "activity.webinar",
+            {"activity.webinar.last_days": 3.0},
+            "last 3 days ago",
+            "la dernière il y a 3 jours",
         ),
         (
             PRICING,
@@ -137,6 +163,19 @@ KINDS = {"overall.kinds": 3.0, "activity.other.count": 5.0}
         ),
         ("overall.variety", KINDS, "at least 3 kinds of activity", "au moins 3 types d’activité"),
         (
+            "overall.variety",
+            {"overall.assets": 1.0, "overall.kinds": 1.0},
+            "1 kind of activity",
+            "1 type d’activité",
+        ),
+        (
+            "overall.initiative",
+            {"overall.inbound": 2.0, "overall.outbound": 1.0},
+            "2 activities of their own, contacted by marketing once",
+            "2 activités de sa propre initiative, contact par le marketing : une fois",
+        ),
+        ("overall.value", {"overall.value": -12.25}, "sum of values: −12.2", "somme des valeurs : −12,2"),
+        (
             "overall.channel",
             {"overall.first_channel": "ad", "overall.last_channel": "other"},
             "first channel: ad, last channel: a rarer one",
@@ -155,6 +194,12 @@ KINDS = {"overall.kinds": 3.0, "activity.other.count": 5.0}
             "taille : pas d’information",
         ),
         ("attribute.industry", {"attribute.industry": "steel"}, "industry: steel", "secteur : steel"),
+        (
+            "attribute.industry",
+            {"attribute.industry": "iron_and_steel"},
+            "industry: iron and steel",
+            "secteur : iron and steel",
+        ),
         (
             "attribute.industry",
             {"attribute.industry": "other"},
@@ -193,6 +238,7 @@ def test_a_sentence_in_both_languages(concept: str, values: dict, en: str, fr: s
     ("concept", "values", "value", "clause"),
     [
         (PRICING, THRICE, "3 times in the last week", "pricing page: 3 times in the last week"),
+        (PRICING, JUST_NOW, "14 minutes ago", "pricing page: 14 minutes ago"),
         ("activity.webinar", NO_WEBINAR, "", "webinar attended: never"),
         ("attribute.size", {"attribute.size": 124.5}, "50–199 employees", "company size: 50–199 employees"),
         ("overall.recency", {"overall.last_days": 3.0}, "3 days ago", "last activity 3 days ago"),
@@ -264,7 +310,7 @@ def test_all_and_none_are_said_of_all_and_none_only(share: float, en: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "en", "fr"), [(2.0, "+2", "+2"), (0.0, "0", "0"), (-1000.0, "-1,000", "-1 000")]
+    ("change", "en", "fr"), [(2.0, "+2", "+2"), (0.0, "0", "0"), (-1000.0, "−1,000", "−1 000")]
 )
 def test_a_change_has_its_sign(change: float, en: str, fr: str) -> None:
     feature = next(f for f in catalogue(VOCABULARY) if f.name == "overall.trend")
@@ -277,6 +323,20 @@ def test_names() -> None:
     assert readable("pricingPage") == "pricing page"
     assert readable("W_Nabellen offertes") == "W_Nabellen offertes"
     assert readable("A_SUBMITTED") == "A SUBMITTED"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("paid_ads", "paid ads"),
+        ("FR", "FR"),
+        ("LinkedIn", "LinkedIn"),
+        ("Trade__Fair", "Trade Fair"),
+        ("_", "_"),
+    ],
+)
+def test_a_value_of_the_data_is_told_without_underscores_and_else_as_it_is(value: str, said: str) -> None:
+    assert spaced(value) == said
 
 
 def test_the_dictionary_in_the_repository_is_current() -> None:

@@ -130,7 +130,7 @@ ACTS = st.builds(
     st.sampled_from(["page", "page", "mail", "rare", "rarer"]),
     st.sampled_from(["lead", "lead", "marketing", "sales"]),
     st.sampled_from([None, "/a", "/b", "/c"]),
-    st.sampled_from([None, "web", "mail", "fair"]),
+    st.sampled_from([None, "web_site", "mail", "fair"]),
     st.sampled_from([None, 0.0, 0.25, 1.5, -3.0, 1234.5]),
 )
 LEADS = st.builds(
@@ -147,7 +147,7 @@ LEADS = st.builds(
 
 
 def with_pages(*ages: timedelta, late: timedelta = timedelta(0)) -> Lead:
-    acts = [act(age, late, "page", "lead", "/a", "web", 1.0) for age in ages]
+    acts = [act(age, late, "page", "lead", "/a", "web_site", 1.0) for age in ages]
     return Lead(AS_OF, AS_OF - DAY, acts, dict.fromkeys(a.name for a in ATTRIBUTES), None)
 
 
@@ -162,10 +162,10 @@ ON_THE_EDGE = [
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    """Pages and mails, web and mail, steel and food are known; all else is rare."""
+    """Pages and mails, the website and mail, steel and food are known; all else is rare."""
     once = [
         act(3 * DAY, timedelta(0), kind, "lead", asset, channel, 1.0)
-        for kind, channel in (("page", "web"), ("mail", "mail"), ("page", "mail"))
+        for kind, channel in (("page", "web_site"), ("mail", "mail"), ("page", "mail"))
         for asset in ("/a", "/b")
     ]
     once += [once[0]._replace(kind="rare"), once[0]._replace(kind="rare", channel="mail", asset="/b")]
@@ -182,7 +182,7 @@ def vocabulary() -> Vocabulary:
     leads[1] = replace(leads[1], acts=once[:-2])
     learnt = learn(Past(*tables(leads)), SETTINGS)
     assert [kind.name for kind in learnt.kinds] == ["mail", "page", "other"]
-    assert learnt.channels == ("mail", "web", "other")
+    assert learnt.channels == ("mail", "web_site", "other")
     assert all(known.gaps for known in learnt.attributes)
     return learnt
 
@@ -218,6 +218,10 @@ TWO_PAGES = Lead(
         ("last 3 days ago", True),
         ("last 2 days ago", False),
         ("last 72 hours ago", True),
+        ("page viewed 3 days ago", True),
+        ("page viewed 2 days ago", False),
+        ("page viewed il y a 3 jours", True),
+        ("page viewed il y a 7 jours", False),
         ("1 asset in all", True),
         ("2 different assets in all", False),
         ("page viewed: never", False),
@@ -227,6 +231,18 @@ TWO_PAGES = Lead(
 )
 def test_who_checks_can_tell_the_truth_from_a_lie(clause: str, true: bool) -> None:
     assert true_of(clause, "activity.page", TWO_PAGES, PAGES) is true
+
+
+def test_two_at_once_are_not_told_as_one() -> None:
+    twice = replace(TWO_PAGES, acts=[TWO_PAGES.acts[1], TWO_PAGES.acts[1]])
+    assert not true_of("page viewed 3 days ago", "activity.page", twice, PAGES)
+
+
+def test_a_hyphen_is_no_minus() -> None:
+    lead = replace(TWO_PAGES, acts=[TWO_PAGES.acts[1]._replace(value=-3.0)])
+    assert true_of("sum of values: −3", "overall.value", lead, PAGES)
+    with pytest.raises(AssertionError, match="nobody understands"):
+        true_of("sum of values: -3", "overall.value", lead, PAGES)
 
 
 def test_what_nobody_understands_is_no_truth() -> None:

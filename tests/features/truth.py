@@ -115,8 +115,14 @@ def number(text: str) -> int:
 
 
 def decimal(text: str, language: str) -> float:
-    """1,250.5 in English, 1 250,5 in French."""
+    """1,250.5 in English, 1 250,5 in French; below zero with a true minus sign."""
+    text = text.replace("−", "-")
     return float(text.replace(",", "") if language == "en" else text.replace(" ", "").replace(",", "."))
+
+
+def as_read(value: str) -> str:
+    """A value of the data as it stands in a sentence."""
+    return " ".join(value.split("_"))
 
 
 def times(text: str) -> int:
@@ -159,6 +165,12 @@ def _counted(found: re.Match[str], acts: list[Act], lead: Lead, world: World) ->
 
 def _last(found: re.Match[str], acts: list[Act], lead: Lead, world: World) -> bool:
     return bool(acts) and within(found[1], min(lead.as_of - act.at for act in acts))
+
+
+def _single(found: re.Match[str], acts: list[Act], lead: Lead, world: World) -> bool:
+    """It was then last, and only once at that moment: of two it is said how many there were."""
+    ages = [lead.as_of - act.at for act in acts]
+    return bool(ages) and within(found[1] or found[2], min(ages)) and ages.count(min(ages)) == 1
 
 
 def _distinct(name: str) -> Check:
@@ -224,7 +236,9 @@ def _channel(end: Callable[..., datetime]) -> Check:
     def check(found: re.Match[str], acts: list[Act], lead: Lead, world: World) -> bool:
         seen = [act for act in acts if act.channel is not None]
         names = {act.channel for act in seen if act.at == end(other.at for other in seen)}  # tied ones
-        return bool(names - world.channels) if found[1] in _RARE else found[1] in names & world.channels
+        if found[1] in _RARE:
+            return bool(names - world.channels)
+        return found[1] in {as_read(name) for name in names & world.channels}
 
     return check
 
@@ -256,6 +270,7 @@ OF_KIND: dict[str, Check] = {
     r"{label}(?: :)? " + _TIMES + _WINDOW: _counted,
     r"{label} ?: (?:never|jamais)": _EMPTY,
     rf"(?:last|la dernière il y a) {_TIME}(?: ago)?": _last,
+    rf"{{label}} {_TIME} ago|{{label}} il y a {_TIME}": _single,
     rf"{_N} (?:asset|different assets|contenu|contenus différents) (?:in all|au total)": _distinct("asset"),
     rf"{_N} (?:channel|different channels|canal|canaux différents) (?:in all|au total)": _distinct("channel"),
 }
@@ -276,7 +291,7 @@ OF_ALL: dict[str, dict[str, Check]] = {
         rf"(at least |au moins )?{_N} (?:kinds? of activity|types? d’activité)": _kinds,
         **_NO_ACTIVITY,
     },
-    "overall.value": {r"(?:sum of values|somme des valeurs ): ([-\d,. ]+)": _sum},
+    "overall.value": {r"(?:sum of values|somme des valeurs ): (−?[\d,. ]+)": _sum},
     "overall.initiative": {
         rf"{_N} (?:activit(?:y|ies) of their own|activités? de sa propre initiative)": _by("lead"),
         rf"(?:contacted by marketing|contact par le marketing :) {_TIMES}": _by("marketing"),
@@ -337,7 +352,7 @@ def _attribute(text: str, name: str, label: str, lead: Lead, world: World) -> bo
     said = re.fullmatch(rf"{label} ?: (.+)", text)
     assert said, f"nobody understands '{text}'"
     if isinstance(raw, str):
-        return raw not in world.values[name] if said[1] in _RARE else said[1] == raw
+        return raw not in world.values[name] if said[1] in _RARE else said[1] == as_read(raw)
     if said[1] in ("yes", "oui", "no", "non"):
         return (said[1] in ("yes", "oui")) == bool(raw)
     return abs(decimal(said[1], world.language) - raw) <= (0.05 if abs(raw) >= 10 else 0.05 * abs(raw))

@@ -135,8 +135,18 @@ def test_the_direction_is_read_off_the_curve(feature, found, way):
 def test_the_ends_of_a_curve_are_of_enough_leads():
     found = steps(-1, 0, 5, few=(2,))
 
-    assert extremes(found) == (found[1], found[0])
-    assert extremes(steps(-1, 0, few=(0,))) is None
+    assert extremes(COUNT, found) == (found[1], found[0])
+    assert extremes(COUNT, steps(-1, 0, few=(0,))) is None
+
+
+def test_the_ends_show_which_way_it_goes_so_the_missing_are_none_of_them():
+    up = steps(-1, 0, 1, missing=-3)
+    assert extremes(COUNT, up) == (up[2], up[0])
+    assert extremes(COUNT, steps(0, 1, few=(0,), missing=-3)) is not None  # nothing to show but that
+    depends = steps(-1, 1, -1, missing=-3)  # no way to show
+    assert extremes(COUNT, depends) == (depends[1], depends[3])
+    never = steps(1, 0, missing=-1)  # the longest ago
+    assert extremes(SINCE, never) == (never[0], never[2])
 
 
 def test_importance_is_what_a_concept_tells_apart():

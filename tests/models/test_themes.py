@@ -94,7 +94,9 @@ def test_addresses_links_and_numbers_are_masked(text):
 def test_the_name_of_a_page_keeps_its_short_numbers():
     assert masked_name("mail-07") == "mail-07"
     assert masked_name("guide-market-2025") == "guide-market-2025"
-    assert masked_name("/leave?who=jo%40acme.example") == "…"
+    assert masked_name("/leave?who=jo%40acme.example") == "/leave"
+    assert masked_name("/thanks?name=Bob+Meier") == "/thanks"
+    assert masked_name("/p/bob%2540acme.example") == "…"
     assert masked_name("callback +33 1 99 00 12 34") == "callback …"
 
 

@@ -9,6 +9,9 @@ import altair
 from features.language import Speaker, Text
 from pipeline.report.figure import BLUE, GREY, Figure
 
+# The longest bar leaves room on a narrow screen for the number beside it.
+ROOM = 1.12
+
 
 def figures(found: dict[str, Any], about: dict[str, Any], speaker: Speaker) -> list[Figure]:
     """Return the figure, or none where nothing was compared."""
@@ -25,7 +28,14 @@ def _same_effort(effort: dict[str, Any], speaker: Speaker) -> Figure:
     order = [of["name"] for of in policies]
     base = altair.Chart(altair.Data(values=policies)).encode(
         y=altair.Y("name:N", sort=order, title=None, axis=altair.Axis(labelLimit=220)),
-        x=altair.X("customers:Q", title=customers, axis=altair.Axis(format=",.0f", tickMinStep=1)),
+        x=altair.X(
+            "customers:Q",
+            title=customers,
+            axis=altair.Axis(format=",.0f", tickMinStep=1),
+            scale=altair.Scale(
+                domain=[0, ROOM * max(1.0, *(of["customers"] for of in policies))], nice=False
+            ),
+        ),
         tooltip=[
             altair.Tooltip("name:N", title=speaker.say(Text("chosen by", "choisis par"))),
             altair.Tooltip("customers:Q", title=customers, format=",.0f"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 import altair
@@ -44,6 +46,11 @@ def _points(found: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _told_once(rows: Iterable[list[str]]) -> list[list[str]]:
+    """Leave out rows that read like the one before: levels so close that their numbers are the same."""
+    return [row for row, _ in groupby(rows)]
 
 
 def _level(speaker: Speaker) -> altair.X:
@@ -132,7 +139,7 @@ def _converting(points: list[dict[str, Any]], found: dict[str, Any], speaker: Sp
             speaker.say(text)
             for text in (LEVEL, MQLS, CONVERTING, Text("90% interval", "intervalle à 90 %"), PROMISED)
         ],
-        rows=[
+        rows=_told_once(
             [
                 speaker.percent(of["level"], 1),
                 speaker.number(of["mqls"]),
@@ -141,7 +148,7 @@ def _converting(points: list[dict[str, Any]], found: dict[str, Any], speaker: Sp
                 "–" if of["promised"] is None else speaker.percent(of["promised"], 1),
             ]
             for of in points
-        ],
+        ),
     )
 
 
@@ -180,5 +187,7 @@ def _volume(points: list[dict[str, Any]], found: dict[str, Any], speaker: Speake
             width="container", height=240
         ),
         columns=[speaker.say(LEVEL), name],
-        rows=[[speaker.percent(of["level"], 1), speaker.number(of["volume"], digits)] for of in points],
+        rows=_told_once(
+            [speaker.percent(of["level"], 1), speaker.number(of["volume"], digits)] for of in points
+        ),
     )

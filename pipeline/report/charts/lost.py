@@ -8,6 +8,7 @@ import altair
 import pandas as pd
 
 from features.language import Speaker, Text
+from features.wording import spaced
 from pipeline.report.figure import BLUE, GREY, ORANGE, Figure
 
 _BANDS = {
@@ -41,7 +42,7 @@ def _reasons(rows: list[dict[str, Any]], speaker: Speaker) -> Figure:
     names = {band: speaker.say(text) for band, (text, _) in _BANDS.items()}
     data = pd.DataFrame(
         [
-            {"reason": row["reason"], "band": names[band], "leads": row["bands"][band],
+            {"reason": spaced(row["reason"]), "band": names[band], "leads": row["bands"][band],
              "share": row["bands"][band] / row["seen"], "order": order}
             for row in seen
             for order, band in enumerate(_BANDS)
@@ -88,10 +89,12 @@ def _reasons(rows: list[dict[str, Any]], speaker: Speaker) -> Figure:
                 "Reasons, by what the model made of the leads", "Motifs, selon l’avis du modèle sur les leads"
             )
         ),
-        alt=speaker.say(alt, reason=first["reason"], **numbers),
+        alt=speaker.say(alt, reason=spaced(first["reason"]), **numbers),
         chart=chart,
         columns=[what["reason"].capitalize(), *names.values()],
-        rows=[[row["reason"], *(speaker.number(row["bands"][band]) for band in _BANDS)] for row in seen],
+        rows=[
+            [spaced(row["reason"]), *(speaker.number(row["bands"][band]) for band in _BANDS)] for row in seen
+        ],
     )
 
 

@@ -20,8 +20,8 @@ _ROW = 26
 
 
 def figures(found: dict[str, Any], about: dict[str, Any], speaker: Speaker) -> list[Figure]:
-    """Return a figure for each dimension."""
-    return [_lifts(dimension, speaker) for dimension in found["dimensions"]]
+    """Return a figure for each dimension with values to compare."""
+    return [_lifts(dimension, speaker) for dimension in found["dimensions"] if len(dimension["rows"]) > 1]
 
 
 def _lifts(dimension: dict[str, Any], speaker: Speaker) -> Figure:
@@ -30,7 +30,7 @@ def _lifts(dimension: dict[str, Any], speaker: Speaker) -> Figure:
     data = pd.DataFrame(
         {
             "name": [name_of(row, speaker) for row in rows],
-            "difference": [row["lift"] - 1 for row in rows],
+            "difference": [float("nan") if row["few"] else row["lift"] - 1 for row in rows],
             "low": [row["low"] - 1 for row in rows],
             "high": [row["high"] - 1 for row in rows],
             "verdict": [names[row["verdict"]] for row in rows],
@@ -58,7 +58,8 @@ def _lifts(dimension: dict[str, Any], speaker: Speaker) -> Figure:
 
 def _written(row: dict[str, Any], speaker: Speaker) -> list[str]:
     low, high = (change(row[end] - 1, speaker) for end in ("low", "high"))
-    return [name_of(row, speaker), change(row["lift"] - 1, speaker), speaker.between(low, high)]
+    difference = "–" if row["few"] else change(row["lift"] - 1, speaker)
+    return [name_of(row, speaker), difference, speaker.between(low, high)]
 
 
 def _chart(data: pd.DataFrame, names: list[str], title: str, speaker: Speaker) -> altair.LayerChart:
@@ -85,7 +86,8 @@ def _chart(data: pd.DataFrame, names: list[str], title: str, speaker: Speaker) -
             for field, text in tips.items()
         ],
     )  # fmt: skip
-    axis = altair.X("low:Q", title=title, axis=altair.Axis(format="+.0%", tickCount=6))
+    zero = "datum.value == 0 ? slice(datum.label, 1) : datum.label"  # 0% has no sign
+    axis = altair.X("low:Q", title=title, axis=altair.Axis(format="+.0%", tickCount=6, labelExpr=zero))
     interval = base.mark_rule(strokeWidth=2).encode(x=axis, x2="high:Q")
     shape = altair.Shape("verdict:N", title=None, scale=altair.Scale(domain=names, range=shapes))
     point = base.mark_point(filled=True, size=80, opacity=1).encode(x="difference:Q", shape=shape)

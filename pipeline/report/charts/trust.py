@@ -10,22 +10,21 @@ import altair as alt
 import pandas as pd
 
 from features.language import Speaker, Text
-from pipeline.report.figure import BLUE, GREEN, GREY, ORANGE, Figure
+from pipeline.report.figure import BLUE, GREY, ORANGE, Figure
 
 HEIGHT = 300
-MODEL, POINTS = Text("the model", "le modèle"), Text("the points", "les points")
+MODEL, POINTS = Text("the model", "le modèle"), Text("your points", "vos points")
 ANNOUNCED, CAME = Text("Announced", "Annoncé"), Text("Came", "Réalisé")
 INTERVAL = Text("90% interval", "Intervalle à 90 %")
 FIRST_DAY = Text("From", "À partir du")
 
 
 def figures(found: dict[str, Any], about: dict[str, Any], speaker: Speaker) -> list[Figure]:
-    """Return the reliability curve and, where there is a backtest, its two figures."""
+    """Return the reliability curve and, where there is a backtest, its promises through time."""
     told = [_reliability(found["reliability"], speaker)]
     backtest = found["backtest"]
     if backtest is not None:
         told.append(_promises(backtest["folds"], speaker))
-        told.append(_customers(backtest, speaker))
     return told
 
 
@@ -66,12 +65,11 @@ def _reliability(found: dict[str, Any], speaker: Speaker) -> Figure:
     line = alt.Chart(same).mark_line(color=GREY, strokeDash=[5, 4], strokeWidth=1).encode(x="at:Q", y="at:Q")
     overall = found["overall"]
     shown = Text(
-        "In each tenth of the leads, the share that was announced and the share that converted. Of all "
-        "together "
-        "{announced} were announced and {came} came. On the dashed line both are the same.",
-        "Pour chaque dixième des leads, la part annoncée et la part qui a converti. Sur l’ensemble, "
-        "{announced} "
-        "étaient annoncés et {came} sont venus. Sur la ligne pointillée, les deux sont égales.",
+        "In each tenth of the looks at leads, the share that was announced and the share that converted. Of "
+        "all together {announced} were announced and {came} came. On the dashed line both are the same.",
+        "Pour chaque dixième des regards portés sur les leads, la part annoncée et la part qui s’est "
+        "convertie. Sur l’ensemble, {announced} étaient annoncés et {came} sont venus. Sur la ligne "
+        "pointillée, les deux sont égales.",
     )
     return Figure(
         id="reliability",
@@ -113,7 +111,7 @@ def _promises(folds: Sequence[dict[str, Any]], speaker: Speaker) -> Figure:
             x=x,
             y=alt.Y(
                 "low:Q",
-                title=speaker.say(Text("Share of MQLs that convert", "Part des MQL qui convertissent")),
+                title=speaker.say(Text("Share of MQLs that convert", "Part des MQL qui se convertissent")),
                 axis=alt.Axis(format=".0%"),
             ),
             y2="high:Q",
@@ -179,39 +177,3 @@ def _day(origin: str, speaker: Speaker) -> str:
         return speaker.short_day(date.fromisoformat(origin[:10]))
     except ValueError:
         return origin
-
-
-def _customers(backtest: dict[str, Any], speaker: Speaker) -> Figure:
-    """Return customers found with the same calls, by way of choosing whom to call, most first."""
-    chosen = {name: said for name, said in backtest["policies"].items() if name != "foresight"}
-    counts = {name: backtest["comparison"][name] for name in chosen}
-    ordered = sorted(chosen, key=lambda name: -counts[name]["customers"])
-    way, customers = speaker.say(Text("Chosen by", "Choisis par")), speaker.say(Text("Customers", "Clients"))
-    labels = {name: speaker.pick(chosen[name]) for name in ordered}
-    table = pd.DataFrame(
-        [{"way": labels[n], "customers": counts[n]["customers"], "own": n == "propense"} for n in ordered]
-    )
-    base = alt.Chart(table).encode(
-        y=alt.Y("way:N", sort=[labels[n] for n in ordered], title=None, axis=alt.Axis(labelLimit=260)),
-        x=alt.X("customers:Q", title=customers),
-        tooltip=[alt.Tooltip("way:N", title=way), alt.Tooltip("customers:Q", title=customers)],
-    )
-    bars = base.mark_bar().encode(
-        color=alt.condition("datum.own", alt.value(BLUE), alt.value(GREEN)),
-    )
-    numbers = base.mark_text(align="left", dx=4).encode(text="customers:Q")
-    shown = Text("Most customers by {first}: {n}.", "Le plus de clients avec {first} : {n}.")
-    first = ordered[0]
-    return Figure(
-        id="customers-at-equal-calls",
-        title=speaker.say(
-            Text("Customers found with the same calls", "Clients trouvés avec les mêmes appels")
-        ),
-        alt=speaker.say(shown, first=labels[first], n=speaker.number(counts[first]["customers"])),
-        chart=alt.layer(bars, numbers).properties(width="container", height=28 * len(ordered)),
-        columns=(way, speaker.say(Text("Calls", "Appels")), customers),
-        rows=[
-            (labels[n], speaker.number(counts[n]["contacts"]), speaker.number(counts[n]["customers"]))
-            for n in ordered
-        ],
-    )

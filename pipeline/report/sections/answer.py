@@ -17,7 +17,8 @@ What `found` returns (a `Said` is ``{"en": ..., "fr": ...}``; a `sum` is {value,
       policies     [{policy, label (Said), customers}], the model first
       words        Said
     no_effort      Said or None: why there is no comparison, and how to get one
-    bands          [{band, label (Said), what (Said), leads, share (expected to convert, or None), customers}]
+    bands          [{band, label (Said), what (Said), leads, share (expected to convert, or None), customers,
+                   shown (customers in tenths, which add up)}]
     amounts        {deals, mean, by: [label (Said)], words (Said)} or None; by: what amounts depend on
     no_amounts     Said or None: how to get the revenue
     doubt          {periods, spread, fate, announced, words (Said)}: conversions observed by those announced,
@@ -43,7 +44,10 @@ from pipeline.report.policies import lasting, outcome
 LEADS = Noun(Text("lead", "lead"), Text("leads", "leads"))
 BAND_WORDS = {
     "mql": (Text("MQL", "MQL"), Text("for sales, now", "pour les commerciaux, maintenant")),
-    "nurture": (Text("Nurture", "À mûrir"), Text("content and patience", "du contenu et de la patience")),
+    "nurture": (
+        Text("Nurture", "À entretenir"),
+        Text("content and patience", "du contenu et de la patience"),
+    ),
     "let_go": (Text("Let go", "À laisser"), Text("no effort", "aucun effort")),
 }
 NO_AMOUNTS = Text(
@@ -59,11 +63,12 @@ NO_PAST = Text(
     "supposent qu’un tiers de plus ou de moins n’a rien d’inhabituel.",
 )
 PAST = Text(
-    "The intervals hold chance, what deals may bring, and how far the model was off before: in {n} past "
-    "periods, conversions were {low} to {high} of those announced.",
-    "Les intervalles tiennent compte du hasard, du montant des affaires et des écarts passés du modèle : sur "
-    "{n} périodes, les conversions ont représenté {low} à {high} de celles annoncées.",
+    "The intervals hold chance{deals} and how far the model was off before: in {n} past periods, conversions "
+    "were {low} to {high} of those announced.",
+    "Les intervalles tiennent compte du hasard{deals} et des écarts passés du modèle : sur {n} périodes, les "
+    "conversions ont représenté {low} à {high} de celles annoncées.",
 )
+DEALS = Text(", what deals may bring,", ", du montant des affaires")
 FEWER = Text(
     "The propensities add up to {before} customers; {after} are expected, because leads that had been open "
     "for long converted less often in the past than their propensity said.",
@@ -76,6 +81,8 @@ MORE = Text(
     "La somme des propensions donne {before} clients ; {after} sont attendus, car les leads ouverts se sont "
     "convertis plus souvent par le passé que ne le disait leur propension.",
 )
+# Expected customers are written with a tenth below so many.
+FEW = 20
 # What stands for an attribute in the amounts, where it is no attribute.
 EMAIL = Text("e-mail address", "adresse e-mail")
 
@@ -104,10 +111,10 @@ def found(material: Material) -> dict[str, Any]:
         "text": in_every_language(lambda speaker: _answer(material, expected, speaker)),
         "effort": effort,
         "no_effort": no_effort,
-        "bands": [_band(name, rows) for name in BAND_WORDS],
+        "bands": _bands(rows),
         "amounts": _amounts(amounts, material) if amounts else None,
         "no_amounts": None if amounts else NO_AMOUNTS.to_dict(),
-        "doubt": _doubt(outlook, material.open.rows, rows),
+        "doubt": _doubt(outlook, material.open.rows, rows, deals=amounts is not None),
     }
 
 
@@ -119,6 +126,8 @@ def outlook_of(material: Material) -> Outlook:
     """
     past = material.window("decision", "test")
     folds = material.backtest["folds"] if material.backtest is not None else []
+    horizon = pd.Timedelta(material.config.snapshots.horizon)
+    folds = [f for f in folds if not f.get("until") or _naive(f["until"]) + horizon <= material.as_of]
     seen = past.rows.assign(age=ages(material, past))
     return Outlook.learned(seen, "part", [_of_fold(fold["calibration"]) for fold in folds])
 
@@ -130,6 +139,10 @@ def ages(material: Material, seen: Seen) -> pd.Series:
         return pd.Series(0.0, index=seen.rows.index)
     passed = pd.to_datetime(moments) - pd.to_datetime(seen.rows["created_at"])
     return (passed / pd.Timedelta(material.config.snapshots.horizon)).fillna(0.0)
+
+
+def _naive(stamp: str) -> pd.Timestamp:
+    return pd.Timestamp(stamp).tz_localize(None)
 
 
 def _of_fold(calibration: dict[str, Any]) -> Period:
@@ -164,6 +177,16 @@ def _share(mql: Forecast) -> dict[str, float | None]:
     return {name: getattr(mql.customers, name) / mql.leads for name in ("value", "low", "high")} | {
         "confidence": LEVEL
     }
+
+
+def _bands(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the bands; in tenths, as they are `shown`, they add up to all that is expected."""
+    bands = [_band(name, rows) for name in BAND_WORDS]
+    exact = np.array([10 * band["customers"] for band in bands])
+    tenths = np.floor(exact)
+    missing = round(exact.sum()) - int(tenths.sum())
+    tenths[np.argsort(tenths - exact, kind="stable")[:missing]] += 1
+    return [{**band, "shown": float(n) / 10} for band, n in zip(bands, tenths, strict=True)]
 
 
 def _band(name: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -241,7 +264,7 @@ def _of_the_mqls(mql: Forecast, material: Material, speaker: Speaker) -> str:
             "Parmi eux, environ {n} ({share}) devraient se convertir{within} ; neuf fois sur dix, ce sera "
             "{interval}.",
         ),
-        n=speaker.number(round(mql.customers.value)),
+        n=people(mql.customers.value, speaker),
         share=speaker.percent(mql.customers.value / mql.leads),
         within=speaker.say(Text(" within {time}", " sous {time}"), time=horizon) if horizon else "",
         interval=_between(mql.customers.low, mql.customers.high, speaker),
@@ -251,7 +274,7 @@ def _of_the_mqls(mql: Forecast, material: Material, speaker: Speaker) -> str:
 def _of_all(whole: Forecast, material: Material, speaker: Speaker) -> str:
     customers = speaker.say(
         Text("{n} customers ({low} to {high})", "{n} clients ({low} à {high})"),
-        n=speaker.number(round(whole.customers.value)),
+        n=people(whole.customers.value, speaker),
         low=speaker.number(whole.customers.low),
         high=speaker.number(whole.customers.high),
     )
@@ -286,13 +309,21 @@ def _between(low: float, high: float, speaker: Speaker) -> str:
     )
 
 
+def people(expected: float, speaker: Speaker) -> str:
+    """Write how many are expected: with a tenth where they are few, so that shares of them add up."""
+    return speaker.number(expected, 1 if expected < FEW else 0)
+
+
 def rounded(amount: float) -> float:
     """Return an amount with two significant digits: more would pretend to know it."""
     return float(f"{amount:.2g}")
 
 
-def _doubt(outlook: Outlook, said: pd.DataFrame, used: pd.DataFrame) -> dict[str, Any]:
-    """Return how far the past was from what was announced, and what the forecast makes of it."""
+def _doubt(outlook: Outlook, said: pd.DataFrame, used: pd.DataFrame, *, deals: bool) -> dict[str, Any]:
+    """Return how far the past was from what was announced, and what the forecast makes of it.
+
+    `deals` is whether amounts of deals are known, and so revenue is told.
+    """
     before, after = float(said["propensity"].sum()), float(used["propensity"].sum())
     apart = outlook.apart
 
@@ -305,10 +336,11 @@ def _doubt(outlook: Outlook, said: pd.DataFrame, used: pd.DataFrame) -> dict[str
                     n=speaker.number(len(apart)),
                     low=speaker.percent(min(apart)),
                     high=speaker.percent(max(apart)),
+                    deals=speaker.say(DEALS) if deals else "",
                 )
             ]
         if before and abs(after / before - 1) >= 0.05:
-            values = {"before": speaker.number(round(before)), "after": speaker.number(round(after))}
+            values = {"before": people(before, speaker), "after": people(after, speaker)}
             told.append(speaker.say(FEWER if after < before else MORE, **values))
         return " ".join(told)
 

@@ -43,6 +43,8 @@ def found(material: Material) -> dict[str, Any]:
     }
     return {
         "leads": int(seen.rows["lead_id"].nunique()),
+        "looks": len(seen.rows),
+        "won": int(seen.rows.groupby("lead_id")["label"].max().sum()),
         "propensity": float(seen.rows["propensity"].mean()),
         "families": sorted(
             (
@@ -95,7 +97,7 @@ def _concept(
         "share": share,
         "way": way,
         "direction": words.direction(way),
-        "sentence": words.sentence(extremes(steps)),
+        "sentence": words.sentence(extremes(main, steps)),
         "over": words.over(),
         "ordered": main.type != "category",
         "together": [material.label(other) for other in with_it],
@@ -116,7 +118,7 @@ def _step(step: Step, words: CurveWords) -> dict[str, Any]:
 
 def _rules(material: Material, features: dict[str, list[Feature]]) -> dict[str, Any] | None:
     """Return each line of the point table with what the model makes of it, the most at odds first."""
-    past, rules = material.past, material.config.rules
+    past, rules = material.evidence, material.config.rules
     points = material.points_by_rule(past)
     if points is None:
         return None

@@ -65,9 +65,8 @@ NO_PROMISE = Text(
     "appelant tout le monde.",
 )
 NO_POINTS = Text(
-    "To see your old points on this scale, give them as [[rules]] with rules_mql_at under [decision].",
-    "Pour voir vos anciens points sur cette échelle, décrivez-les sous [[rules]] avec rules_mql_at sous "
-    "[decision].",
+    "To see your points on this scale, give them as [[rules]] with rules_mql_at under [decision].",
+    "Pour voir vos points sur cette échelle, décrivez-les sous [[rules]] avec rules_mql_at sous [decision].",
 )
 CHOOSING = Text(
     "A level chosen after seeing all of them tends to look better than it is. The promises shown here allow "
@@ -206,8 +205,8 @@ def _points(
         "asked": in_every_language(
             lambda speaker: speaker.say(
                 Text(
-                    "MQL from {n} points on, by the old table.",
-                    "MQL à partir de {n} points, selon l’ancien barème.",
+                    "MQL from {n} of your points on.",
+                    "MQL à partir de {n} de vos points.",
                 ),
                 n=speaker.plain(threshold),
             )

@@ -4,8 +4,9 @@ What `found` returns (a `Said` is ``{"en": ..., "fr": ...}``)::
 
     cells        the 16, A1 to D4: grade; open, mqls (leads now); propensity (mean of the open leads, of the
                  past's where none is open; NaN where there are neither) and of_past (whether it is theirs);
-                 leads, won, share, low, high, few (the past, see `models.cells.conversion`); action, stage
-                 (see `models.cells.advice`)
+                 leads, won, share, low, high, few (the past, see `models.cells.conversion`); apart
+                 (whether what is expected of the open leads lies outside low to high); action, stage (see
+                 `models.cells.advice`)
     rule         cutoff (None: none is in force), nurture: the levels that the advice goes by
     few          fewer leads than this in a cell say little
     past         windows (names), from, to (ISO or None), leads
@@ -73,7 +74,9 @@ def _cells(material: Material, past: pd.DataFrame) -> list[dict[str, Any]]:
     for cell, row in zip(CELLS, table.to_dict("records"), strict=True):
         action, stage = advice(cell, row["propensity"], cutoff=bands.mql.level, nurture=bands.nurture)
         found = {str(name): value for name, value in row.items()}
-        cells.append({"grade": cell, **found, "of_past": not row["open"], "action": action, "stage": stage})
+        inside = row["low"] <= row["propensity"] <= row["high"]
+        also = {"of_past": not row["open"], "apart": bool(row["open"] and row["leads"] and not inside)}
+        cells.append({"grade": cell, **found, **also, "action": action, "stage": stage})
     return cells
 
 

@@ -27,7 +27,7 @@ def found(material: Material) -> dict[str, Any]:
     """Return the point table, how it reads, how faithful it is, and its files."""
     # A shipped model has no test window: the table is judged on the decision window, and not made from it.
     parts = ("calibration",) if material.account["shipped"] else ("calibration", "decision")
-    built = material.window(*parts)
+    built = material.evidence_of(*parts)
     lines = candidates(material.bundle.vocabulary, built.features, built.concepts)
     held = _held(material, lines)
     card = distil(
@@ -52,7 +52,7 @@ def found(material: Material) -> dict[str, Any]:
 
 def _held(material: Material, lines: tuple[Candidate, ...]) -> pd.DataFrame:
     """Return (n, lines) whether each line holds for each snapshot of the past, in one pass over the data."""
-    rows = material.past.rows
+    rows = material.evidence.rows
     past = featuring.past_of(
         material.dataset, canonical(material.dataset, rows), material.bundle.vocabulary.settings
     )
@@ -81,7 +81,7 @@ def _lines(material: Material, card: Scorecard) -> list[dict[str, Any]]:
 
 def _threshold(material: Material, points: pd.Series, level: float | None) -> dict[str, Any] | None:
     """Return from how many points on a lead is an MQL, so that there are as many as by the cutoff."""
-    rows = material.window("decision").rows
+    rows = material.evidence_of("decision").rows
     if level is None:
         return None
     passing = rows["propensity"] >= level

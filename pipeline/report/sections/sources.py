@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.language import Said, Text
+from features.wording import spaced
 from models import lifts
 from models.themes import masked_name
 from pipeline.report import touches as seen
@@ -20,6 +21,8 @@ from pipeline.report.material import Material
 MOST_ROWS = 10
 # Rarer values are not named: their numbers would be chance, and the value may be one person's.
 LEAST_LEADS = 10
+# With fewer conversions, seen and expected, a difference says nothing, not even by its sign.
+FEW_CONVERSIONS = 10
 # Volume now is that of so many days, against as many before.
 RECENT_DAYS = 91
 
@@ -55,6 +58,7 @@ def found(material: Material) -> dict[str, Any]:
         "missing": None if told else words.TOO_FEW.to_dict(),
         "level": lifts.LEVEL,
         "least_leads": LEAST_LEADS,
+        "few_conversions": FEW_CONVERSIONS,
         "recent_days": None if material.config.flat else RECENT_DAYS,
         "absent": [words.ABSENT[n].to_dict() for n in _absent(material, dimensions)],
     }
@@ -80,9 +84,12 @@ def _dimensions(material: Material) -> Iterator[Dimension]:
     sent = first[first["actor"] == "marketing"]
     campaigns = _of_kinds(first, kinds["campaigns"]) if kinds["campaigns"] else sent.assign(kind="")
     yield Dimension("campaigns", _earliest(campaigns), words.WHAT["campaigns"])
-    origin = seen.sources(dataset, as_of, report.source)
-    what = words.WHAT["sources"] if report.source else words.WHAT["first channel"]
-    yield Dimension("sources", origin, what, report.source)
+    # A source that the leak guard left out is not one to go by: then it is the first channel.
+    known = {attribute.name for attribute in dataset.tables.attributes}
+    source = report.source if report.source in known else None
+    origin = seen.sources(dataset, as_of, source)
+    what = words.WHAT["sources"] if source else words.WHAT["first channel"]
+    yield Dimension("sources", origin, what, source)
     landing = seen.landings(dataset, as_of).dropna(subset=["value"]).assign(kind="")
     yield Dimension("landings", landing, words.WHAT["landings"])
 
@@ -137,6 +144,8 @@ def _dimension(
     table = counted.join(lifts.shrunken(counted["won"], counted["expected"]).set_axis(counted.index, axis=0))
     table = table.join(lifts.trends(counted))
     rows = [_row(material, key, row) for key, row in _chosen(table).iterrows()]
+    for row in rows:  # what a source is called is one of few words; a page's address is left as it is
+        row["name"] = spaced(row["value"]) if dimension.name == "sources" else row["value"]
     everything = dimension.touches.groupby(["kind", "value"]).ngroups
     return {
         "id": dimension.name,
@@ -210,6 +219,7 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 
 def _row(material: Material, key: Any, row: pd.Series) -> dict[str, Any]:
     kind, value = key
+    verdict = "more" if row["low"] > 1 else "less" if row["high"] < 1 else "unclear"
     names = ("leads", "recent", "before", "seen", "mqls", "mqls_known", "mqls_won", "units", "won")
     return {
         "value": masked_name(value),
@@ -219,7 +229,8 @@ def _row(material: Material, key: Any, row: pd.Series) -> dict[str, Any]:
         "expected_rate": row["expected"] / row["units"],
         **{name: float(row[name]) for name in ("raw", "lift", "low", "high", "change", "chance")},
         "trend": row["trend"],
-        "verdict": "more" if row["low"] > 1 else "less" if row["high"] < 1 else "unclear",
+        "verdict": verdict,
+        "few": bool(verdict == "unclear" and max(row["won"], row["expected"]) < FEW_CONVERSIONS),
     }
 
 

@@ -29,6 +29,7 @@ from ibis import _
 from features.language import Said, Speaker, Text, in_every_language
 from models.likeness import Likeness
 from models.reasons import Reason, reasons
+from models.themes import MASK, masked_name
 from pipeline.report.kinds import label_of, of_leads
 from pipeline.report.material import Material, Seen
 
@@ -149,9 +150,11 @@ def _activity(material: Material, row: dict[str, Any]) -> dict[str, Any]:
 
 def shown_asset(asset: Any) -> str | None:
     """Return the name of a page, offer or campaign; None where it may name a person, as an address does."""
-    if not isinstance(asset, str) or "@" in asset or "%40" in asset:
+    if not isinstance(asset, str):
         return None
-    bare = asset.split("?")[0].strip()
+    bare = masked_name(asset)
+    if MASK in bare:
+        return None
     return (bare if len(bare) <= LONGEST_ASSET else f"{bare[: LONGEST_ASSET - 1]}…") or None
 
 

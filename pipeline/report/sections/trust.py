@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -22,6 +21,7 @@ from pipeline.report.words_trust import (
     KINDS_OF_TEST,
     doubt_sentence,
     drift_sentence,
+    drift_verdict,
     finding_sentence,
 )
 from pipeline.verdicts import doubted
@@ -47,6 +47,7 @@ def found(material: Material) -> dict[str, Any]:
         "left_out": _left_out(material),
         "ages": _ages(account),
         "segments": _segments(material, seen),
+        "has_points": _has_points(seen),
     }
     checks = _checks(material, parts)
     return {"verdict": checklist.verdict(checks), "checks": checks, **parts}
@@ -55,20 +56,25 @@ def found(material: Material) -> dict[str, Any]:
 def _checks(material: Material, parts: dict[str, Any]) -> list[checklist.Check]:
     account, reliability = material.account, parts["reliability"]
     kind = parts["test"]["kind"]
-    ends = material.account["data"]["observed_until"]
-    observed = datetime.fromisoformat(ends.removesuffix("Z")) if ends else None
     backtest = parts["backtest"]
-    better = None if backtest is None or backtest["answer"] is None else backtest["answer"]["more_customers"]
+    answer = None if backtest is None else backtest["answer"]
+    better, against = (answer["more_customers"], answer["against"]) if answer else (None, "points")
     checks = [
         checklist.tested(kind, KINDS_OF_TEST[kind]),
-        checklist.propensities(reliability["overall"], reliability["outside"], len(reliability["model"])),
-        checklist.order(parts["ranking"]["propense"], parts["ranking"]["words"], better),
+        checklist.propensities(
+            reliability["overall"],
+            reliability["outside"],
+            len(reliability["model"]),
+            leads=parts["test"],
+            horizon=account["horizon"],
+        ),
+        checklist.order(parts["ranking"]["propense"], parts["ranking"]["words"], better, against),
         checklist.promise(account),
         checklist.leaks(account["guard"]),
         checklist.clean(account["hygiene"]["measures"]),
-        checklist.steady(account["drift"], parts["drift"]),
+        checklist.steady(account["drift"], drift_verdict(account["drift"])),
         checklist.as_known_then(_unchecked(material), flat=material.config.flat),
-        checklist.fresh(observed, material.as_of),
+        checklist.fresh(material.observed_until, material.as_of),
     ]
     return [one for one in checks if one is not None]
 
@@ -117,10 +123,10 @@ def _ranking(material: Material, seen: Seen) -> dict[str, Any]:
     form = Text(
         "Of a lead that converted and one that did not, the model ranks the right one first in {share} of "
         "pairs (90% interval {low} to {high}; tossing a coin: 50%).",
-        "D’un lead qui a converti et d’un autre qui n’a pas converti, le modèle classe le bon devant dans "
-        "{share} des cas (intervalle à 90 % : {low} à {high} ; à pile ou face : 50 %).",
+        "D’un lead qui s’est converti et d’un autre qui ne s’est pas converti, le modèle classe le bon "
+        "devant dans {share} des cas (intervalle à 90 % : {low} à {high} ; à pile ou face : 50 %).",
     )
-    more = Text(" The points do so in {share}.", " Les points le font dans {share} des cas.")
+    more = Text(" Your points do so in {share}.", " Vos points le font dans {share} des cas.")
 
     def tell(s: Speaker) -> str:
         own = found["propense"]

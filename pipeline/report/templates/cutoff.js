@@ -17,9 +17,10 @@
   const whole = written({ maximumFractionDigits: 0 });
   const tenth = written({ minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const typing = written({ maximumFractionDigits: 1, useGrouping: false });
-  const amount = currency
+  const cash = currency
     ? written({ style: "currency", currency, minimumFractionDigits: 0, maximumFractionDigits: 0 })
     : whole;
+  const amount = { format: (value) => cash.format(value).replace("-", "\u2212") };
   const fill = (phrase, values) => phrase.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
   const known = (value, write) =>
     value === null || value === undefined ? phrases.unknown : write(value);
@@ -90,8 +91,10 @@
     return mark ? fill(phrases.fixed, { policy: said(mark.label), promise: said(mark.promise) }) : "";
   };
 
+  // A policy's own promise comes first, then what holds for who picks the level from all that are shown.
   const promised = (rung) => ({
     fixed: fixed(rung),
+    after: fixed(rung) ? phrases.after : "",
     promise: rung.promise ? said(rung.promise.words) : said(rung.no_promise) || phrases.no_promise,
     held: rung.held ? said(rung.held.words) : rung.promise ? phrases.not_judged : phrases.not_held,
   });
@@ -125,9 +128,14 @@
     cells("in_force", force ? ofRung(force) : shown(null, phrases.unknown, null));
     const points = ofPoints();
     if (points) cells("points", points);
+    for (const row of ["cost", "value", "left"]) {
+      const cell = document.querySelector(`[data-cell="chosen.${row}"]`);
+      cell.closest("tr").hidden = values[row] === phrases.unknown;
+    }
     at("cutoff-paste").textContent = `[[cutoffs]]\npolicy = "manual"\nlevel = ${rung.level}\n`;
     const sentence = fill(found.timed ? phrases.weekly : phrases.untimed, {
       ...values, caught: values.converted, all: known(counts?.conversions, whole.format),
+      promise: [values.fixed, values.after, values.promise].filter(Boolean).join(" "),
     });
     slider.setAttribute("aria-valuetext", sentence);
     slider.style.setProperty("--done", `${(100 * slider.value) / Math.max(1, slider.max)}%`);

@@ -76,7 +76,7 @@ def small(
         as_of=TODAY,
         scored=SimpleNamespace(scores=scores, asked=frozenset()),  # type: ignore[arg-type]
         open=Seen(scores, now, _contributions(now), bundle),
-        past=seen if past else seen.of(rows["label"] > 1),
+        evidence=seen if past else seen.of(rows["label"] > 1),
     )
 
 

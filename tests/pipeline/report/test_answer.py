@@ -127,14 +127,23 @@ class TestParagraph:
         customers = sum(band["customers"] for band in found["bands"])
         assert customers == pytest.approx(found["forecast"]["open"]["customers"]["value"])
 
+    def test_customers_as_shown_add_up_to_all_that_are_expected(self) -> None:
+        rows = open_leads().assign(propensity=[0.55, 0.5] + [0.1375] * 4 + [0.0375] * 4)
+        shown = [band["shown"] for band in answer._bands(rows)]
+        # 1.05, 0.55 and 0.15 rounded one by one would be 1.1, 0.6 and 0.2, or 1.0, 0.5 and 0.1.
+        assert sum(shown) == pytest.approx(round(rows["propensity"].sum(), 1))
+        assert answer.people(8.6, SPEAKERS["fr"]) == "8,6"
+        assert answer.people(35.8, SPEAKERS["en"]) == "36"
+
     def test_without_amounts_there_is_no_revenue_and_it_is_said_how_to_get_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(answer, "amounts_before", lambda *given: None)
-        found = answer.found(material())
+        found = answer.found(material(backtest=BACKTEST))
         assert found["forecast"]["open"]["revenue"] is None
         assert "amount = " in found["no_amounts"]["fr"]
         assert "revenue" not in found["text"]["en"]
+        assert "what deals may bring" not in found["doubt"]["words"]["en"]
         assert "[outcomes]" in shown(found, "en")
 
     def test_nobody_an_mql(self) -> None:
@@ -171,6 +180,7 @@ class TestPast:
         found = answer.found(material(backtest=BACKTEST))["doubt"]
         assert found["periods"] == pytest.approx([0.8, 1.2])
         assert "in 2 past periods, conversions were 80% to 120%" in found["words"]["en"]
+        assert "chance, what deals may bring, and how far" in found["words"]["en"]
 
     def test_a_folds_range_gives_back_its_variance(self) -> None:
         period = answer._of_fold({"expected": 100.0, "high": 116.45, "observed": 80})
@@ -187,8 +197,9 @@ class TestEffort:
         assert found is not None
         assert found["since"] == "backtest"
         assert found["words"]["en"] == (
-            "Of 295 leads to call, the model’s choice held 83 that became customers, against 32 by the old "
-            "points: 51 more (35 to 67). As many customers would have taken 195 fewer calls (144 to 231)."
+            "Of 295 leads to call, the model’s choice held 83 that became customers, against 32 by your "
+            "points: 51 more (90% interval 35 to 67). As many customers would have taken 195 fewer calls "
+            "(144 to 231)."
         )
         assert [of["policy"] for of in found["policies"]] == ["propense", "points", "first_come"]
 
@@ -216,14 +227,36 @@ class TestEffort:
     @pytest.mark.parametrize(
         ("more", "english"),
         [
-            ({"value": 5, "low": 1, "high": 9}, "5 more (1 to 9)"),
-            ({"value": 2, "low": -3, "high": 6}, "2 more (3 fewer to 6 more), which may be chance"),
-            ({"value": -4, "low": -7, "high": -1}, "4 fewer (7 fewer to 1 fewer)"),
+            ({"value": 5, "low": 1, "high": 9}, "5 more (90% interval 1 to 9)"),
+            ({"value": 7, "low": 0.0, "high": 15}, "7 more (90% interval 0 to 15: it may be chance)"),
+            (
+                {"value": 2, "low": -3, "high": 6},
+                "2 more (90% interval 3 fewer to 6 more: it may be chance)",
+            ),
+            ({"value": -4, "low": -7, "high": -1}, "4 fewer (90% interval 7 fewer to 1 fewer)"),
             ({"value": 3, "low": None, "high": None}, "3 more"),
         ],
     )
     def test_a_difference_is_said_with_its_doubt(self, more: dict[str, Any], english: str) -> None:
-        assert effort._difference(more, SPEAKERS["en"]) == english
+        assert effort.difference(more, SPEAKERS["en"]) == english
+
+    @pytest.mark.parametrize(
+        ("more", "fewer", "said"),
+        [(0.0, 20.0, False), (1.0, 0.4, False), (1.0, 20.9, True), (None, 20.0, False)],
+    )
+    def test_saved_calls_are_told_only_where_more_customers_are_beyond_chance(
+        self, more: float | None, fewer: float, said: bool
+    ) -> None:
+        saved = {"value": 60.0, "low": fewer, "high": 90.0}
+        found = {"more": {"value": 7, "low": more, "high": 15}, "fewer_calls": saved}
+        assert effort._fewer(found, SPEAKERS["en"]) == (
+            "As many customers would have taken 60 fewer calls (20 to 90)." if said else ""
+        )
+
+    def test_the_figure_has_room_for_the_number_beside_the_longest_bar(self) -> None:
+        (figure,) = charts.figures(answer.found(material(backtest=BACKTEST)), {}, SPEAKERS["en"])
+        drawn = figure.chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]
+        assert drawn["domain"] == [0, pytest.approx(1.12 * 83)]
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_the_figure_shows_all_policies(self, language: str) -> None:

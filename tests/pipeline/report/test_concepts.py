@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,7 +36,7 @@ RULES = [
     RuleConfig(name="personal", points=-6, email_class="personal"),
     RuleConfig(name="fair", points=20, activity="trade fair"),
 ]
-ABOUT = {"currency": None, "shipped": False}
+ABOUT = {"currency": None, "shipped": False, "horizon": "90d"}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,8 @@ def material(learned, *, rules=(), told_as=None):
     )
     tellers = {language: Storyteller(synthetic.vocabulary(), language) for language in SPEAKERS}
     return SimpleNamespace(
-        judged_on=seen, past=seen, bundle=bundle, tellers=tellers, config=SimpleNamespace(rules=list(rules)),
+        judged_on=seen, past=seen, evidence=seen, bundle=bundle, tellers=tellers,
+        config=SimpleNamespace(rules=list(rules)),
         label=lambda concept: {language: teller.label(concept) for language, teller in tellers.items()},
         points_by_rule=lambda seen: points if rules else None,
     )  # fmt: skip
@@ -124,6 +126,34 @@ def test_lines_of_the_point_table_that_say_something_else_come_first(found):
     assert lines["pricing"]["worth"] > 0
     assert found["rules"]["lines"][0]["name"] == "software"
     assert sum(found["rules"]["counts"].values()) == len(RULES)
+
+
+def test_looks_leads_and_leads_that_converted_are_counted(learned):
+    given = material(learned)
+    rows = given.judged_on.rows
+    given.judged_on.rows = rows.assign(lead_id=(["l1"] * 4 + ["l2"] * 3 + ["l3"] * len(rows))[: len(rows)])
+    given.judged_on.rows["label"] = ([1, 1, 0, 0, 0, 0, 0] + [0] * len(rows))[: len(rows)]
+
+    told = concepts.found(given)
+
+    assert (told["looks"], told["leads"], told["won"]) == (len(rows), 3, 1)
+
+
+@pytest.mark.parametrize(("looks", "won", "said"), [(20, 2, True), (10, 2, False), (20, 0, False)])
+def test_the_mean_of_looks_is_told_apart_from_the_share_of_leads(found, looks, won, said):
+    content = {**found, "looks": looks, "leads": 10, "won": won, "propensity": 0.1}
+    html = render(content)
+    assert ("A lead is looked at on several days" in html) is said
+    assert ("(2 of 10)" in html) is said
+
+
+def test_texts_do_not_run_into_each_other(learned):
+    told = finite(concepts.found(material(learned, told_as={WEBINAR: PRICING})))
+    assert "cannot be told. <small>An association" in render(told)
+
+
+def render(content):
+    return page._section(page._environment(SPEAKERS["en"], None), "concepts", _page(content), SPEAKERS["en"])
 
 
 def test_concepts_told_as_one_are_shown_once(learned):
@@ -186,6 +216,9 @@ def words(name):
         (f"{PRICING}.last_days", Bin(0, 1), "less than a day ago", "il y a moins d’un jour"),
         (f"{PRICING}.last_days", Bin(2, 7), "2 to 6 days ago", "il y a 2 à 6\u00a0jours"),
         (f"{PRICING}.last_days", Bin(), "never", "jamais"),
+        (f"{PRICING}.last_days", Bin(0, np.inf), "at any time", "à un moment ou un autre"),
+        ("overall.lead_age_days", Bin(0, np.inf), "any length of time", "une durée quelconque"),
+        ("attribute.industry", Bin(levels=("real_estate",)), "real estate", "real estate"),
         ("attribute.industry", Bin(levels=("software",)), "software", "software"),
         ("attribute.industry", Bin(levels=("a", "b")), "rarer ones", "valeurs plus rares"),
         ("attribute.seats", Bin(1.5, 4), "1.5 to under 4", "1,5 à moins de 4"),
@@ -212,6 +245,28 @@ def test_a_sentence_says_how_many_times_as_many():
     assert "about 50% more" in seen.sentence(ends(0.06, 0.04))["en"]
     assert "hardly a difference" in seen.sentence(ends(0.041, 0.04))["en"]
     assert "too few leads" in seen.sentence(None)["en"]
+
+
+def test_a_time_is_said_to_be_the_last_where_it_needs_to_be():
+    def clause(low, high):
+        ends = (Step(Bin(low, high), 99, 1.0, 0.2, 0.0), Step(Bin(), 99, 0.0, 0.1, 0.0))
+        return words(f"{PRICING}.last_days").sentence(ends)
+
+    assert "“pricing page, less than a day ago”" in clause(0, 1)["en"]
+    assert "« page des tarifs, il y a moins d’un jour »" in clause(0, 1)["fr"].replace("\u00a0", " ")
+    assert "“pricing page, last 2 to 6 days ago”" in clause(2, 7)["en"]
+    assert "page des tarifs, la dernière fois il y a 2 à 6" in clause(2, 7)["fr"]
+
+
+def test_the_number_of_employees_is_written_as_people_say_it():
+    feature = replace(next(f for f in FEATURES if f.name == "attribute.seats"), unit="employees")
+    told = CurveWords(feature.concept, {}, feature, synthetic.vocabulary(), {})
+
+    assert told.step(Bin(1000, np.inf)) == {
+        "en": "1,000 or more employees",
+        "fr": "1\u202f000 salariés ou plus",
+    }
+    assert told.step(Bin(50, 200)) == {"en": "50 to 199 employees", "fr": "50 à 199 salariés"}
 
 
 def test_a_line_says_what_the_table_gives_and_what_it_is_worth():

@@ -224,6 +224,15 @@ class TestWhole:
         assert volume.chart.to_dict()
         assert share.rows[1][1] == "60"
 
+    def test_rows_that_read_alike_are_told_once(self) -> None:
+        ladder = material().account["ladder"]
+        first = ladder["rungs"][0]
+        rungs = [first, {**first, "level": 0.0501}, *ladder["rungs"][1:]]
+        found = cutoff.found(material(account={"ladder": ladder | {"rungs": rungs}}))
+        share, volume = charts.figures(found, ABOUT, SPEAKERS["en"])
+        assert len(found["rungs"]) == 4
+        assert [row[0] for row in share.rows] == [row[0] for row in volume.rows] == ["5.0%", "20.0%", "50.0%"]
+
     def test_without_times_volume_is_counted_not_by_the_week(self) -> None:
         ladder = material().account["ladder"]
         rungs = [

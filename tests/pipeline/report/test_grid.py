@@ -53,6 +53,18 @@ def test_small_cells_lean_on_all_and_say_so(tmp_path: Path) -> None:
     assert "† Fewer than 30 leads" in shown(html)
 
 
+def test_cells_whose_past_does_not_agree_with_what_is_expected_are_pointed_at(tmp_path: Path) -> None:
+    material = small(tmp_path)
+    found = grid.found(material)
+    # D4: 20 are open with a propensity of 0.27, and of 30 in the past none was won.
+    assert [cell["grade"] for cell in found["cells"] if cell["apart"]] == ["D4"]
+    text = shown(page.render(content(material, "grid", found), "en"))
+    assert "In D4, leads converted clearly more or less often than is expected" in text
+    for cell in found["cells"]:
+        cell["apart"] = False
+    assert "clearly more or less often than" not in shown(page.render(content(material, "grid", found), "en"))
+
+
 def test_what_makes_an_a_and_a_1_is_what_was_planted(tmp_path: Path) -> None:
     edges = grid.found(small(tmp_path))["edges"]
     (industry,) = edges["fit"]
@@ -94,6 +106,29 @@ def test_a_wish_is_compared_by_the_leads_that_meet_it(tmp_path: Path) -> None:
     assert persona["unnamed"] == []
 
 
+@pytest.mark.parametrize(
+    ("shared", "english", "french"),
+    [
+        (3, "The learned fit shares all 3 wishes.", "Le profil appris rejoint vos 3 souhaits."),
+        (2, "The learned fit shares 2 of your 3 wishes.", "Le profil appris rejoint 2 de vos 3 souhaits."),
+        (0, "shares none of your 3 wishes.", "Le profil appris ne rejoint aucun de vos 3 souhaits."),
+    ],
+)
+def test_how_many_wishes_are_shared_is_said_as_people_do(
+    tmp_path: Path, shared: int, english: str, french: str
+) -> None:
+    material = small(tmp_path, sections=PERSONA)
+    found = grid.found(material)
+    for place, wish in enumerate(found["persona"]["wishes"]):
+        wish |= {"few": False, "fit": "higher" if place < shared else "equal", "effect": 0.006 + place}
+    made = content(material, "grid", found)
+    assert english in shown(page.render(made, "en"))
+    text = shown(page.render(made, "fr"))
+    assert french in text
+    assert ("vaut 0,6 point de pourcentage" in text) is (shared > 0)
+    assert ("vaut 100,6 points de pourcentage" in text) is (shared > 1)
+
+
 def test_what_the_persona_does_not_name_is_named(tmp_path: Path) -> None:
     persona = grid.found(small(tmp_path, sections="[persona.employees]\nat_most = 50"))["persona"]
     assert [edge["concept"] for edge in persona["unnamed"]] == ["attribute.industry"]
@@ -131,7 +166,7 @@ def test_definitions_count_what_was_known_at_the_moment(tmp_path: Path) -> None:
     words = grid.found(small(tmp_path))["definitions"]
     assert words["lead"] == {"ever": 60, "now": 20}
     assert words["customer"]["ever"] == 1  # the other is won a month later
-    assert words["disqualified"]["ever"] == 1
+    assert words["disqualified"] == {"ever": 1, "set_aside": 0}
     assert words["sql"]["ever"] is None
 
 

@@ -11,7 +11,10 @@ from project import write_project
 from tiny import material
 
 from features.language import LANGUAGES, SPEAKERS
+from pipeline.files import finite
+from pipeline.report import page
 from pipeline.report.charts.lost import figures
+from pipeline.report.definitions import _disqualified
 from pipeline.report.sections import lost
 
 AS_OF = datetime(2024, 6, 30)
@@ -82,6 +85,27 @@ def section(tmp_path_factory):
 def test_leads_are_counted_by_how_they_ended(section):
     assert (section["won"], section["lost"], section["disqualified"]) == (10, 46, 2)
     assert section["set_aside"] == 1  # the test
+
+
+def test_the_definition_of_the_disqualified_counts_as_this_section_does(tmp_path):
+    given = company(tmp_path)
+    found = lost.found(given)
+    assert _disqualified(given) == {"ever": 3, "set_aside": 1}
+    assert found["disqualified"] + found["set_aside"] == 3
+
+
+def test_underscores_of_reasons_are_printed_as_spaces(section):
+    odd = json.loads(json.dumps(section).replace('"price"', '"no_budget"'))
+    odd["themes"] = section["themes"]  # words, not codes
+    [reasons, _] = figures(odd, {}, SPEAKERS["en"])
+    assert "no budget" in [row[0] for row in reasons.rows]
+    html = page._section(
+        page._environment(SPEAKERS["fr"], None), "lost", {"about": {}, "lost": finite(odd)}, SPEAKERS["fr"]
+    )
+    assert "no budget" in html
+    assert "no_budget" not in html
+    assert "Motifs par plan" in html
+    assert "la vente" not in html
 
 
 def test_a_reason_of_one_lead_is_counted_and_not_named(section):

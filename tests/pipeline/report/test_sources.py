@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -12,7 +13,9 @@ from tiny import material
 
 from features.errors import ConfigurationError
 from features.language import LANGUAGES, SPEAKERS
-from pipeline.report import touches
+from pipeline.files import finite
+from pipeline.report import page, touches
+from pipeline.report import words_sources as words
 from pipeline.report.charts.sources import figures
 from pipeline.report.sections import sources
 
@@ -140,9 +143,9 @@ def rows_of(section, dimension: str) -> dict[str, dict]:
 def test_a_page_that_good_leads_prefer_anyway_gets_no_credit_and_one_that_matters_does(section):
     pages = rows_of(section, "pages")
     assert pages["/gold"]["rate"] > 3 * pages["/tin"]["rate"]
-    for page in ("/gold", "/tin"):  # two thirds of them did not see the demo either
-        assert pages[page]["lift"] == pytest.approx(1.0, abs=0.15)
-        assert pages[page]["verdict"] == "unclear"
+    for name in ("/gold", "/tin"):  # two thirds of them did not see the demo either
+        assert pages[name]["lift"] == pytest.approx(1.0, abs=0.15)
+        assert pages[name]["verdict"] == "unclear"
     # The demo doubles; leads like these, a third of whom saw it, get 4/3: so half as many more.
     assert pages["/demo"]["lift"] == pytest.approx(1.5, abs=0.2)
     assert pages["/demo"]["verdict"] == "more"
@@ -151,9 +154,9 @@ def test_a_page_that_good_leads_prefer_anyway_gets_no_credit_and_one_that_matter
 def test_conversions_and_volumes_are_counted(section):
     pages = rows_of(section, "pages")
     assert pages["/gold"]["leads"] + pages["/tin"]["leads"] == 1200
-    for page in pages.values():  # the last 30 days' touches are too young to judge by
-        assert page["leads"] * 0.9 < page["units"] < page["leads"]
-        assert page["won"] == round(page["rate"] * page["units"])
+    for row in pages.values():  # the last 30 days' touches are too young to judge by
+        assert row["leads"] * 0.9 < row["units"] < row["leads"]
+        assert row["won"] == round(row["rate"] * row["units"])
     # A lead each nine hours: the last of them came 450 days after the first, 96 days before the report.
     assert [pages["/gold"][n] for n in ("recent", "before")] == [0, pytest.approx(240 / 2, abs=30)]
 
@@ -171,11 +174,92 @@ def test_an_address_in_a_campaigns_name_is_masked(section):
 def test_every_dimension_has_a_figure_with_its_table_in_both_languages(section):
     for language in LANGUAGES:
         drawn = figures(section, {}, SPEAKERS[language])
-        assert [f.id for f in drawn] == [f"lifts-{d['id']}" for d in section["dimensions"]]
-        for figure, dimension in zip(drawn, section["dimensions"], strict=True):
+        several = [d for d in section["dimensions"] if len(d["rows"]) > 1]
+        assert {d["id"] for d in section["dimensions"]} - {d["id"] for d in several} == {"campaigns"}
+        assert [f.id for f in drawn] == [f"lifts-{d['id']}" for d in several]
+        for figure, dimension in zip(drawn, several, strict=True):
             assert len(figure.rows) == len(dimension["rows"])
             assert {len(row) for row in figure.rows} == {len(figure.columns)}
             figure.chart.to_dict()
+
+
+def render(section, language):
+    made = {"about": {"shipped": False}, "sources": finite(section)}
+    return page._section(page._environment(SPEAKERS[language], None), "sources", made, SPEAKERS[language])
+
+
+def test_a_value_with_none_beside_it_is_told_and_not_tabled(section):
+    [row] = next(d for d in section["dimensions"] if d["id"] == "campaigns")["rows"]
+    html = render(section, "en")
+    assert f"Only one value has leads enough: …, with {row['leads']} leads." in html
+    assert html.count("Difference (90% interval)") == len(section["dimensions"]) - 1
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_the_sign_of_a_difference_of_few_conversions_is_not_shown(section, few):
+    odd = json.loads(json.dumps(section))
+    rows = next(d for d in odd["dimensions"] if d["id"] == "pages")["rows"]
+    place = next(n for n, row in enumerate(rows) if row["value"] == "/tin")
+    assert not any(row["few"] for row in rows)  # hundreds converted
+    rows[place] |= {"few": few, "lift": 0.77}
+    figure = next(f for f in figures(odd, {}, SPEAKERS["en"]) if f.id == "lifts-pages")
+    assert figure.rows[place][1] == ("–" if few else "−23%")
+    html = render(odd, "en")
+    assert ("−23%" in html) is not few
+    assert "<td>– (" in html or not few
+
+
+def test_few_conversions_are_those_seen_and_expected_unless_the_interval_is_clear(tiny):
+    row = {
+        **dict.fromkeys(("leads", "recent", "before", "seen", "mqls", "mqls_known", "mqls_won"), 20),
+        "units": 20, "raw": 1.0, "lift": 0.9, "low": 0.5, "high": 1.5, "change": 1.0, "chance": 1.0,
+        "trend": "unknown",
+    }  # fmt: skip
+
+    def few(won, expected, low=0.5):
+        return sources._row(
+            tiny, ("", "x"), pd.Series({**row, "won": won, "expected": expected, "low": low})
+        )["few"]
+
+    assert few(9, 9.9)
+    assert not few(10, 1.0)
+    assert not few(1, 10.0)
+    assert not few(9, 3.0, low=1.1)
+
+
+def test_what_stands_out_is_a_sentence_in_both_languages():
+    def row(value, verdict, lift):
+        return {
+            "value": value,
+            "name": value,
+            "kind": None,
+            "verdict": verdict,
+            "lift": lift,
+            "low": lift,
+            "high": lift,
+        }
+
+    more, less = row("/price", "more", 1.5), row("/jobs", "less", 0.5)
+    both = words.told([more, less], 2)
+    assert both["en"] == (
+        "Leads that had /price (+50%) converted more often than similar leads. "
+        "Leads that had /jobs (−50%) converted less often."
+    )
+    assert both["fr"].replace("\u00a0", " ") == (
+        "Après /price (+50 %), les leads se sont convertis plus souvent que des leads semblables. "
+        "Moins souvent : /jobs (−50 %)."
+    )
+    assert words.told([less], 1)["en"].endswith("converted less often than similar leads.")
+    assert words.told([less], 1)["fr"].endswith("moins souvent que des leads semblables.")
+
+
+def test_a_source_is_written_with_spaces_and_a_page_as_it_is(section, tmp_path):
+    found = sources.found(flat(tmp_path, '[report]\nsource = "source"\n', "trade_fair"))
+    assert rows_of(found, "sources")["trade_fair"]["name"] == "trade fair"
+    html = render(found, "fr")
+    assert "trade fair" in html
+    assert "trade_fair" not in html
+    assert {row["name"] for row in rows_of(section, "pages").values()} == {"/gold", "/tin", "/demo"}
 
 
 def test_without_named_kinds_each_kind_stands_for_itself(tmp_path):
@@ -220,12 +304,12 @@ def test_activities_without_assets_and_channels_say_what_is_missing(tmp_path):
     assert figures(found, {}, SPEAKERS["en"]) == []
 
 
-def flat(folder, report: str):
+def flat(folder, report: str, fair: str = "fair"):
     rng = np.random.default_rng(0)
     lines = ["id,source,won,seats"]
     for i in range(600):
         wins = rng.random() < (0.5 if i % 2 else 0.1)
-        lines.append(f"{i},{'fair' if i % 2 else 'ads'},{int(wins)},{rng.integers(20, 60)}")
+        lines.append(f"{i},{fair if i % 2 else 'ads'},{int(wins)},{rng.integers(20, 60)}")
     (folder / "leads.csv").write_text("\n".join(lines) + "\n")
     path = folder / "propense.toml"
     path.write_text(

@@ -106,6 +106,19 @@ def test_what_customers_like_it_had_done_is_told_where_it_is_beyond_chance(tmp_p
     assert today.found(did)["leads"][0]["habits"] == []
 
 
+def test_what_others_had_done_is_said_in_one_sentence(tmp_path: Path) -> None:
+    material = small(tmp_path, level=None)
+    made = content(material, "today", today.found(material))
+    assert (
+        "Of 20 similar leads that became customers, 15 had this: webinar, against 0 of 39 others; this one "
+        "has not."
+    ) in page.render(made, "en")
+    assert (
+        "Parmi 20 leads semblables devenus clients, 15 avaient ceci : webinar, contre 0 sur 39 des autres ; "
+        "celui-ci non."
+    ) in page.render(made, "fr").replace("\u00a0", " ")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("level", [TOP_THREE, None, 0.9])
 def test_the_page_says_it_in_both_languages(tmp_path: Path, language: Any, level: float | None) -> None:
@@ -158,7 +171,11 @@ def test_without_a_column_of_names_it_is_said_what_to_do(tmp_path: Path) -> None
     [
         ("spring webinar", "spring webinar"),
         ("mailto:ada@acme.example", None),
-        ("/unsubscribe?u=ada%40acme.example", None),
+        ("/unsubscribe?u=ada%40acme.example", "/unsubscribe"),
+        ("/unsubscribe/0612345678", None),
+        ("tel:+33 6 12 34 56 78", None),
+        ("/p/bob%2540acme.example", None),
+        ("bob\uff20acme.example", None),
         ("/a?utm=1", "/a"),
         (None, None),
         (np.nan, None),

@@ -25,7 +25,7 @@ from pipeline.report.segments import by_attribute
 from pipeline.report.words_backtest import POLICIES, answer_sentence
 from pipeline.report.words_guard import TESTS, evidence_sentence, replay_sentence
 from pipeline.report.words_hygiene import effect_sentence, measure_sentence, state
-from pipeline.report.words_trust import doubt_sentence, drift_sentence, finding_sentence
+from pipeline.report.words_trust import doubt_sentence, drift_sentence, drift_verdict, finding_sentence
 
 
 def calls(package: Any, *names: str) -> list[ast.Call]:
@@ -223,11 +223,12 @@ def test_the_answer_of_a_backtest_says_more_or_fewer():
     answer = {"against": "points", "calls": 295, "customers": 83, "customers_against": 32,
               "more_customers": more, "fewer_calls": {"value": 195.0, "low": 1.0, "high": 2.0}}  # fmt: skip
     said = answer_sentence({"answer": answer})
-    assert "83 customers instead of 32 with the points: +51" in said["en"]
+    assert "83 customers instead of 32 with your points: +51" in said["en"]
     assert "195 calls fewer" in said["en"] or "195 calls" in said["en"]
     worse = answer | {"more_customers": {"value": -4, "low": -9.0, "high": 1.0}}
     assert "−4" in answer_sentence({"answer": worse})["fr"]
     assert "hasard" in answer_sentence({"answer": worse})["fr"]
+    assert "195" not in answer_sentence({"answer": worse})["en"]  # no calls saved where it may be chance
     assert complete(answer_sentence({"answer": None}))
 
 
@@ -259,14 +260,55 @@ def test_propensities_are_judged_by_what_came(overall, outside, expected):
         (0.7, None, "ok"),
         (0.49, None, "problem"),
         (None, None, "problem"),
-        (0.7, {"low": 3.0, "high": 9.0}, "ok"),
-        (0.7, {"low": -1.0, "high": 9.0}, "doubt"),
-        (0.7, {"low": -9.0, "high": -1.0}, "problem"),
+        (0.7, {"value": 5, "low": 3.0, "high": 9.0}, "ok"),
+        (0.7, {"value": 4, "low": -1.0, "high": 9.0}, "doubt"),
+        (0.7, {"value": -5, "low": -9.0, "high": -1.0}, "problem"),
     ],
 )
 def test_the_order_is_judged_against_chance_and_the_points(low, better, expected):
     words = Text("a", "b").to_dict()
     assert checklist.order({"low": low}, words, better)["state"] == expected
+
+
+def test_a_doubt_about_the_order_says_why():
+    words = Text("a", "b").to_dict()
+    doubtful = checklist.order({"low": 0.7}, words, {"value": 7, "low": 0.0, "high": 15.0})["words"]
+    assert doubtful["en"] == (
+        "a That it finds more customers than your points is not sure: 7 more (90% interval 0 to 15: it may "
+        "be chance)."
+    )
+    none = {"value": -2, "low": -9.0, "high": 5.0}
+    assert "did not find more" in checklist.order({"low": 0.7}, words, none, "first_come")["words"]["en"]
+    sure = checklist.order({"low": 0.7}, words, {"value": 7, "low": 1.0, "high": 15.0})["words"]
+    assert sure == words
+
+
+def test_shares_of_looks_are_told_from_those_of_leads():
+    leads = {"leads": 531, "won": 53}
+    said = checklist.propensities(AGREES | {"came": 0.058}, 1, 10, leads=leads, horizon="14d")["words"]
+    assert "Of 1,000 looks at a lead 100 were announced to end in a conversion, 58 did" in said["en"]
+    assert "asks about the next 14 days" in said["en"]
+    assert "53 sur 531" in said["fr"]
+    higher = checklist.propensities(AGREES, 1, 10, leads=leads, horizon="14d")["words"]
+    assert "several days" not in higher["en"]  # 10% of the looks are not fewer than 53 of 531 leads
+    flat = checklist.propensities(AGREES | {"came": 0.058}, 1, 10, leads=leads, horizon=None)["words"]
+    assert "several days" not in flat["en"]
+
+
+def test_a_rate_that_changed_beyond_chance_but_not_beyond_the_season_is_not_said_to_stand_still():
+    between = "from the training to the calibration window"
+    fewer = {"between": between, "ratio": 0.82, "low": 0.68, "high": 0.99, "moved": False}
+    changed = {"moved": False, "checks": [fewer]}
+    said = drift_sentence(changed)["en"]
+    assert "No move" not in said
+    assert "fewer leads converted than before, 0.82 times as often (99% interval 0.68 to 0.99)" in said
+    assert "0.80 to 1.25 times" in said
+    still = {"moved": False, "checks": [fewer | {"high": 1.2}]}
+    assert drift_sentence(still)["en"].endswith("by as much as these intervals allow.")
+    for drift in (changed, still, {"moved": True, "checks": [fewer | {"high": 0.7, "moved": True}]}):
+        assert complete(drift_verdict(drift))
+        assert drift_sentence(drift)["en"].startswith(drift_verdict(drift)["en"])
+        assert "99%" not in drift_verdict(drift)["en"]
 
 
 @pytest.mark.parametrize(
@@ -303,6 +345,9 @@ def test_old_data_is_a_doubt_and_without_times_there_is_nothing_to_say():
     assert checklist.fresh(datetime(2024, 1, 1), datetime(2024, 1, 3))["state"] == "ok"
     assert checklist.fresh(datetime(2024, 1, 1), datetime(2024, 1, 8))["state"] == "doubt"
     assert checklist.fresh(None, datetime(2024, 1, 8)) is None
+    today = checklist.fresh(datetime(2024, 1, 8), datetime(2024, 1, 8, 9))["words"]
+    assert today["en"] == "Outcomes are known up to the day of this report."
+    assert complete(today)
 
 
 def test_the_verdict_names_what_holds_and_what_does_not_problems_first():

@@ -37,7 +37,10 @@ def material(path: Path, as_of: datetime, past: pd.DataFrame | None = None, **al
     bands = Bands(SimpleNamespace(level=MQL), NURTURE)  # type: ignore[arg-type]
     features = catalogue(vocabulary)
     concepts = {feature.name: feature.concept for feature in features}
-    bundle = SimpleNamespace(vocabulary=vocabulary, bands=bands, catalogue=features, concept_of=concepts)
+    about = {"left_out": {"attributes": [], "kinds": []}}
+    bundle = SimpleNamespace(
+        vocabulary=vocabulary, bands=bands, catalogue=features, concept_of=concepts, about=about
+    )
     found = SimpleNamespace(
         config=config,
         dataset=dataset,
