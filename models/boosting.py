@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
+from threading import Lock
 from typing import TypeVar
 
 import lightgbm as lgb
@@ -28,6 +29,8 @@ from models.labels import Floats, log_losses
 CHUNK = 10  # rounds between two looks at the held-out loss
 PATIENCE = 6  # looks without improvement before the boosting stops
 LEAST_GAIN = 1e-6  # of the mean log loss; less is rounding
+# LightGBM may crash the process where two threads construct data at the same moment; growing trees is safe.
+_ONE_AT_A_TIME = Lock()
 
 T = TypeVar("T")
 
@@ -159,7 +162,8 @@ class Grower:
             params=parameters,
             free_raw_data=True,
         )
-        return Member(lgb.Booster(parameters, data), drawn)
+        with _ONE_AT_A_TIME:
+            return Member(lgb.Booster(parameters, data), drawn)
 
 
 class HeldOut:
@@ -203,7 +207,8 @@ def _all(pool: ThreadPoolExecutor, task: Callable[[int], T], members: int) -> li
 
 def _silence() -> None:
     """Silence LightGBM in this thread: how much it says is remembered for each thread apart."""
-    lgb.Dataset(np.zeros((2, 1)), params={"verbose": -1}).construct()
+    with _ONE_AT_A_TIME:
+        lgb.Dataset(np.zeros((2, 1)), params={"verbose": -1}).construct()
 
 
 def _text(member: Member, trees: int) -> str:
