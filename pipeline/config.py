@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, PlainValidator, model_validator
 
 from features.errors import listed, nearest
 from features.language import LANGUAGES, Language, Text
@@ -28,6 +28,8 @@ from pipeline.config_tables import (
     Table,
 )
 from pipeline.config_trust import Backtest, CutoffConfig, Guard, Hygiene, Overrule
+from pipeline.destinations import SETTINGS
+from pipeline.destinations.base import Secret
 from pipeline.durations import Duration, format_duration
 
 
@@ -168,14 +170,17 @@ class Decision(Section):
     )  # fmt: skip
 
 
-class Destination(Section):
-    """Where scores are written."""
+class Sync(Section):
+    """How scores are delivered, whatever the destination."""
 
-    type: Literal["sqlite"]
-    path: str
-    table: str
-    key: str
-    fields: dict[str, str] = Field(description="column of scores.parquet = column of the destination")
+    ledger: str | Secret | None = Field(
+        default=None,
+        description='of what was delivered: "postgresql://user@host/database", or a secret that holds the URL; '
+        "ledger.sqlite in the output folder if not given",
+    )
+
+
+Destination = Annotated[Union[SETTINGS], Discriminator("type")]  # type: ignore[valid-type]
 
 
 class Checks(Section):
@@ -191,7 +196,7 @@ SHOWN_ONLY: dict[str, Any] = {
     "project": {"language", "currency"},
     "outcomes": {"comment"},
     "features": {"labels"},
-    **dict.fromkeys(("persona", "content", "report", "destinations"), True),
+    **dict.fromkeys(("persona", "content", "report", "destinations", "sync"), True),
 }
 
 
@@ -213,6 +218,7 @@ class Config(Section):
     cutoffs: list[CutoffConfig] = Field(default_factory=list)
     decision: Decision = Decision()
     destinations: dict[str, Destination] = Field(default_factory=dict)
+    sync: Sync = Sync()
     checks: Checks = Checks()
     hygiene: Hygiene = Hygiene()
     guard: Guard = Guard()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from features.errors import ConfigurationError, listed, nearest
 from pipeline.config import Config
+from pipeline.destinations import of_type
 
 
 def read_config(path: Path) -> Config:
@@ -58,10 +59,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _problems(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
-        place = _place(problem["loc"])
+        location = _without_type(problem["loc"])
+        place = _place(location)
         if problem["type"] == "extra_forbidden":
             known = _known_keys(problem["loc"][:-1])
-            hint = nearest(str(problem["loc"][-1]), known) or f"Known here: {listed(known, 30)}."
+            hint = nearest(str(location[-1]), known) or f"Known here: {listed(known, 30)}."
             yield f"{place} is not a known key. {hint}"
         elif problem["type"] == "missing":
             yield f"{place} is required."
@@ -69,6 +71,11 @@ def _problems(error: ValidationError) -> Iterator[str]:
             given = problem.get("input")
             shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
             yield f"{place}: {problem['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _without_type(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Take the type out of the place of a destination's setting, where pydantic puts it after the name."""
+    return (*location[:2], *location[3:]) if location[:1] == ("destinations",) else location
 
 
 def _place(location: Sequence[int | str]) -> str:
@@ -84,6 +91,8 @@ def _place(location: Sequence[int | str]) -> str:
 def _known_keys(location: Sequence[int | str]) -> list[str]:
     """Field names of the section at `location`."""
     section: type[BaseModel] = Config
+    if location[:1] == ("destinations",) and len(location) > 2:
+        section, location = of_type(str(location[2])).settings_class, location[3:]
     for part in location:
         if isinstance(part, int) or part not in section.model_fields:
             continue

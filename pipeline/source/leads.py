@@ -149,6 +149,7 @@ def _lead_role(config: Config) -> attr.Role:
         used.add(leads.open_when.column)
     if outcomes and outcomes.table is None:
         used |= {outcomes.outcome, outcomes.closed_at, outcomes.amount, outcomes.reason, outcomes.comment}
+    used |= {destination.record for destination in config.destinations.values()}
     versioned = {name for history in config.history for name in history.attributes}
     return attr.Role(
         origin="lead",
