@@ -3,14 +3,16 @@
 Every error a user can cause is a `PropenseError`; the command line prints its message without a
 traceback and exits with its `exit_status`:
 
-====== ======================================================================
+====== ====================================================================================
 status meaning
-====== ======================================================================
+====== ====================================================================================
 2      the user's mistake: a configuration, a file, a column, an argument
 3      the data cannot support the job: too few wins, one class only
 4      a promise that failed: a gate, a monitor
+5      not all scores were delivered: run the command again (it goes on where it stopped)
+6      all scores were delivered but those that were refused: see `propense sync failures`
 130    interrupted: nothing half-written is left; run the command again
-====== ======================================================================
+====== ====================================================================================
 """
 
 from __future__ import annotations
@@ -92,6 +94,13 @@ class BrokenPromise(PropenseError):
 class DeliveryError(PropenseError):
     """Scores could not be written to their destination."""
 
+    title = "Delivery"
+
+
+class Undelivered(PropenseError):
+    """Scores are still to be delivered, by another run or later; nothing is lost."""
+
+    exit_status = 5
     title = "Delivery"
 
 

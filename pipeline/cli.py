@@ -9,34 +9,22 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from features.errors import ConfigurationError, PropenseError
+from pipeline.cli_shared import folder_of, print_json, read, shared
+from pipeline.cli_sync import sync
 
 # As in `features.language`, which is not imported before it is needed.
 LANGUAGES = ("en", "fr")
 
 if TYPE_CHECKING:
     from features.language import Language
-    from pipeline.config import Config
 
 INTERRUPTED = 130
 _signals: list[int] = []
-
-
-def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every command has."""
-    config = click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), default="propense.toml",
-        show_default=True, metavar="FILE", help="The project's configuration.",
-    )  # fmt: skip
-    output = click.option(
-        "--output", type=click.Path(path_type=Path), default=None, metavar="DIR",
-        help="Where results and mlflow.db go.  [default: output/<project name>]",
-    )  # fmt: skip
-    return config(output(command))
 
 
 def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -75,7 +63,7 @@ def main_group() -> None:
 
 
 @main_group.command(short_help="write a commented propense.toml")
-@_shared
+@shared
 def init(config_file: Path, output: Path | None) -> None:
     """Write a commented propense.toml to fill in."""
     from pipeline.template import write_template
@@ -85,16 +73,16 @@ def init(config_file: Path, output: Path | None) -> None:
 
 
 @main_group.command(short_help="is the data fit to train on?")
-@_shared
+@shared
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(config_file: Path, output: Path | None, as_json: bool) -> None:
     """Say what is in the data, what is wrong with it, and whether it supports a training."""
     from pipeline import check as checking
 
-    config = _config(config_file)
+    config = read(config_file)
     checked = checking.check(config, _now())
     if as_json:
-        _print_json(checking.as_json(checked))
+        print_json(checking.as_json(checked))
     else:
         from pipeline.check_screen import show_check
 
@@ -103,7 +91,7 @@ def check(config_file: Path, output: Path | None, as_json: bool) -> None:
 
 
 @main_group.command(short_help="learn, evaluate, register as champion")
-@_shared
+@shared
 @click.option(
     "--ship", is_flag=True,
     help="Train on everything up to now, with no test window left; the numbers are those of the backtest.",
@@ -113,14 +101,14 @@ def train(config_file: Path, output: Path | None, ship: bool) -> None:
     from pipeline.terminal import show_training
     from pipeline.train import train as run
 
-    config = _config(config_file)
-    folder = _folder(config, output)
+    config = read(config_file)
+    folder = folder_of(config, output)
     trained = run(config, _now(), folder, _teller(), ship=ship)
     show_training(trained.account, folder)
 
 
 @main_group.command(short_help="what the procedure would have done, fold by fold")
-@_shared
+@shared
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(min=1), help="Folds at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def backtest(config_file: Path, output: Path | None, jobs: int, as_json: bool) -> None:
@@ -128,17 +116,17 @@ def backtest(config_file: Path, output: Path | None, jobs: int, as_json: bool) -
     from pipeline.backtest.run import backtest as run
     from pipeline.backtest.screen import show_backtest
 
-    config = _config(config_file)
-    folder = _folder(config, output)
+    config = read(config_file)
+    folder = folder_of(config, output)
     account = run(config, _now(), folder, _teller(), jobs)
     if as_json:
-        _print_json(account)
+        print_json(account)
     else:
         show_backtest(account, folder)
 
 
 @main_group.command(short_help="score every open lead")
-@_shared
+@shared
 @_as_of
 @_leads
 def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_file: Path | None) -> None:
@@ -147,8 +135,8 @@ def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_
     from pipeline.terminal import show_scores
     from pipeline.verdicts import nobody_passes, stale
 
-    config, now = _config(config_file), _now()
-    folder = _folder(config, output)
+    config, now = read(config_file), _now()
+    folder = folder_of(config, output)
     scored = run(config, as_of or now, now, folder, leads_file=leads_file, tell=_teller())
     warnings = [
         stale(scored.dataset.observed_until, as_of or now),
@@ -159,7 +147,7 @@ def score(config_file: Path, output: Path | None, as_of: datetime | None, leads_
 
 
 @main_group.command(short_help="one lead's story")
-@_shared
+@shared
 @_as_of
 @_leads
 @click.argument("lead_id")
@@ -169,12 +157,12 @@ def explain(
     """Tell one lead's story: its propensity, what raises and lowers it, what it did last."""
     from pipeline.explain import explain as run
 
-    config, now = _config(config_file), _now()
-    run(config, as_of or now, now, _folder(config, output), lead_id, leads_file=leads_file)
+    config, now = read(config_file), _now()
+    run(config, as_of or now, now, folder_of(config, output), lead_id, leads_file=leads_file)
 
 
 @main_group.command(short_help="what marketing reads: one page, English or French")
-@_shared
+@shared
 @click.option(
     "--language", type=click.Choice(LANGUAGES), default=None,
     help="Of the page.  [default: the project's]",
@@ -195,11 +183,11 @@ def report(
     from pipeline.report.make import Wanted
     from pipeline.report.make import report as make
 
-    config = _config(config_file)
+    config = read(config_file)
     wanted = Wanted(language or config.project.language, as_of, run, top, with_names)
-    made = make(config, _now(), _folder(config, output), wanted, _teller())
+    made = make(config, _now(), folder_of(config, output), wanted, _teller())
     if as_json:
-        _print_json(made.content)
+        print_json(made.content)
         return
     size = made.page.stat().st_size / 1e6
     click.echo(f"Wrote {made.page} ({size:.1f} MB; it opens in any browser, also from a mail).")
@@ -207,22 +195,11 @@ def report(
         click.echo("It names people: handle it as personal data. It is attached to no run.")
 
 
-@main_group.command(short_help="write scores to a destination")
-@_shared
-@click.argument("destination")
-def sync(config_file: Path, output: Path | None, destination: str) -> None:
-    """Write the newest scores to a destination named in the configuration."""
-    from pipeline.deliver import sync as run
-
-    config = _config(config_file)
-    done = run(config, _folder(config, output), destination)
-    click.echo(f"Updated {done.updated:,} leads in '{done.destination}'; none was created.")
-    if done.missing:
-        click.echo(f"{len(done.missing):,} leads are not there, for example {done.missing[0]}.")
+main_group.add_command(sync)
 
 
 @main_group.command(short_help="write a simulated CRM")
-@_shared
+@shared
 @click.option("--leads", default=6000, show_default=True, type=click.IntRange(min=50), help="How many leads.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same files.")
 @click.argument("directory", type=click.Path(path_type=Path))
@@ -242,7 +219,7 @@ def simulate(config_file: Path, output: Path | None, leads: int, seed: int, dire
 
 
 @main_group.command(short_help="the whole way on a simulated CRM")
-@_shared
+@shared
 @click.option("--leads", default=8000, show_default=True, type=click.IntRange(min=50), help="How many leads.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same demo.")
 @click.argument("directory", type=click.Path(path_type=Path), default="demo")
@@ -251,27 +228,6 @@ def demo(config_file: Path, output: Path | None, leads: int, seed: int, director
     from pipeline.demo import demo as run
 
     run(directory, leads, seed, output or directory / "output", _teller())
-
-
-def _config(path: Path) -> Config:
-    from pipeline.configuring import read_config
-
-    return read_config(path)
-
-
-def _print_json(account: dict[str, Any]) -> None:
-    import json
-
-    from pipeline.files import finite
-
-    click.echo(json.dumps(finite(account), indent=2, ensure_ascii=False))
-
-
-def _folder(config: Config, output: Path | None) -> Path:
-    folder = output or Path("output") / config.project.name
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"--output needs a folder; '{folder}' is a file.")
-    return folder
 
 
 def _now() -> datetime:

@@ -6,10 +6,11 @@ are in `pipeline.config_tables`; reading a file into a `Config` is in `pipeline.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, PlainValidator, model_validator
@@ -29,7 +30,7 @@ from pipeline.config_tables import (
 )
 from pipeline.config_trust import Backtest, CutoffConfig, Guard, Hygiene, Overrule
 from pipeline.destinations import SETTINGS
-from pipeline.destinations.base import Secret
+from pipeline.destinations.base import Secret, Settings
 from pipeline.durations import Duration, format_duration
 
 
@@ -175,12 +176,32 @@ class Sync(Section):
 
     ledger: str | Secret | None = Field(
         default=None,
-        description='of what was delivered: "postgresql://user@host/database", or a secret that holds the URL; '
-        "ledger.sqlite in the output folder if not given",
+        description='of what was delivered: "postgresql://user@host/database", or a secret that holds the '
+        "URL; ledger.sqlite in the output folder if not given",
     )
 
 
-Destination = Annotated[Union[SETTINGS], Discriminator("type")]  # type: ignore[valid-type]
+# What `propense sync` understands otherwise.
+WORDS = ("setup", "failures")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]*")
+
+
+def _can_be_asked_for(destinations: dict[str, Any]) -> dict[str, Any]:
+    """Refuse names that a command, or the file that holds a lease, could not be given."""
+    wrong = [name for name in destinations if name in WORDS or not _NAME.fullmatch(name)]
+    if wrong:
+        raise ValueError(
+            f"a destination cannot be named {listed(map(repr, wrong))}; its name is letters, digits, "
+            f"spaces, points, dashes and underscores, and neither {' nor '.join(map(repr, WORDS))}"
+        )
+    return destinations
+
+
+if TYPE_CHECKING:
+    Destination = Settings
+else:
+    Destination = Annotated[Union[SETTINGS], Discriminator("type")]  # noqa: UP007  (it is a tuple of classes)
+Destinations = Annotated[dict[str, Destination], AfterValidator(_can_be_asked_for)]
 
 
 class Checks(Section):
@@ -217,7 +238,7 @@ class Config(Section):
     model: Model = Model()
     cutoffs: list[CutoffConfig] = Field(default_factory=list)
     decision: Decision = Decision()
-    destinations: dict[str, Destination] = Field(default_factory=dict)
+    destinations: Destinations = Field(default_factory=dict)
     sync: Sync = Sync()
     checks: Checks = Checks()
     hygiene: Hygiene = Hygiene()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from features.errors import ConfigurationError, listed, nearest
 from pipeline.config import Config
-from pipeline.destinations import of_type
+from pipeline.destinations import ALL, of_type
+from pipeline.destinations.base import Secret
+
+TYPES = tuple(str(d.settings_class.model_fields["type"].default) for d in ALL)
+SECRET = '{ env = "NAME" } or { file = "path" }'
+# How pydantic names the branch of a secret, where there may be a text instead.
+_OR_SECRET = re.compile(r"function-after\[.*Secret\]")
 
 
 def read_config(path: Path) -> Config:
@@ -58,8 +65,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors():
-        location = _without_type(problem["loc"])
+    problems = error.errors()
+    for problem in problems:
+        if _told_otherwise(problem, problems):
+            continue
+        location = _as_written(problem["loc"])
         place = _place(location)
         if problem["type"] == "extra_forbidden":
             known = _known_keys(problem["loc"][:-1])
@@ -67,15 +77,47 @@ def _problems(error: ValidationError) -> Iterator[str]:
             yield f"{place} is not a known key. {hint}"
         elif problem["type"] == "missing":
             yield f"{place} is required."
+        elif problem["type"].startswith("union_tag"):
+            yield _wrong_type(_place((*location, "type")), problem)
+        elif problem["type"] == "model_attributes_type":
+            yield f"{place} is no section: a destination has a name, as in [destinations.crm]"
+        elif problem.get("ctx", {}).get("class_name") == Secret.__name__:
+            text = "text, or a secret: " if _OR_SECRET.fullmatch(str(problem["loc"][-1])) else "a secret: "
+            yield f"{place}: write it as {text}{SECRET}"  # what was given may be the secret itself
         else:
-            given = problem.get("input")
-            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
-            yield f"{place}: {problem['msg'].removeprefix('Value error, ')}{shown}"
+            yield f"{place}: {problem['msg'].removeprefix('Value error, ')}{_given(problem)}"
 
 
-def _without_type(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Take the type out of the place of a destination's setting, where pydantic puts it after the name."""
-    return (*location[:2], *location[3:]) if location[:1] == ("destinations",) else location
+def _wrong_type(place: str, problem: Any) -> str:
+    """Say that a destination's type is missing, or none that there is."""
+    allowed = f"Allowed: {listed(TYPES, 20)}."
+    tag = problem.get("ctx", {}).get("tag")
+    if tag is None:
+        return f"{place} is required. {allowed}"
+    return " ".join(f"{place}: there is no type '{tag}'. {nearest(tag, TYPES)} {allowed}".split())
+
+
+def _given(problem: Any) -> str:
+    """Return what was given, unless it may hold a password."""
+    given = problem.get("input")
+    told = isinstance(given, str | int | float | bool) and not ("://" in str(given) and "@" in str(given))
+    return f" (given: {given!r})" if told else ""
+
+
+def _told_otherwise(problem: Any, problems: Sequence[Any]) -> bool:
+    """Whether this is about a text that is none, where a secret may be instead, which is told too."""
+    if problem["type"] != "string_type" or problem["loc"][-1] != "str":
+        return False
+    place = [*problem["loc"][:-1]]
+    others = [p["loc"][: len(place) + 1] for p in problems if len(p["loc"]) > len(place)]
+    return any([*other[:-1]] == place and _OR_SECRET.fullmatch(str(other[-1])) for other in others)
+
+
+def _as_written(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return a place as it is in the file: pydantic adds a destination's type, and that a secret is one."""
+    if location[:1] == ("destinations",):
+        location = (*location[:2], *location[3:])
+    return tuple(part for part in location if not _OR_SECRET.fullmatch(str(part)))
 
 
 def _place(location: Sequence[int | str]) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pipeline.backtest.run import backtest
 from pipeline.configuring import read_config
-from pipeline.deliver import Delivered, sync
+from pipeline.delivery.account import Account
+from pipeline.delivery.command import sync
+from pipeline.delivery.place import LEDGER
 from pipeline.demo_screen import Made, show_demo
 from pipeline.report.make import Reported, Wanted, report
 from pipeline.score import Scored, score
@@ -28,6 +30,7 @@ def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[s
     tell(f"simulating a CRM of {leads:,} leads")
     summary = simulate(leads, seed, directory / "crm")
     write_simulated(directory / "crm")
+    _forget_deliveries(folder)
     given = read_config(directory / "crm" / "propense.toml")
     config = given.model_copy(update={"root": (directory / "crm").resolve()})  # even with PROPENSE_DATA set
     end: datetime = summary.ended.replace(tzinfo=None)
@@ -36,6 +39,12 @@ def demo(directory: Path, leads: int, seed: int, folder: Path, tell: Callable[[s
     scored: Scored = score(config, end, end, folder, tell=tell)
     reported: Reported = report(config, end, folder, Wanted("en"), tell)
     tell("writing the scores back into the CRM")
-    delivered: Delivered = sync(config, folder, "crm")
+    delivered: Account = sync(config, folder, "crm")
     made = Made(delivered, reported.page, directory, folder)
     show_demo(trained.account, scored.scores, scored.excluded, made)
+
+
+def _forget_deliveries(folder: Path) -> None:
+    """Remove the ledger of an earlier demo: the CRM that it speaks of has just been replaced."""
+    for path in folder.glob(f"{LEDGER}*"):
+        path.unlink()

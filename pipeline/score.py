@@ -19,6 +19,7 @@ from features.vocabulary import OTHER
 from models.bundle import Bundle
 from pipeline import featuring
 from pipeline.config import Config
+from pipeline.delivery.place import register
 from pipeline.files import locked, staging, uninterrupted, write_parquet
 from pipeline.guard.judge import dropped
 from pipeline.hygiene.account import CUSTOMER, DUPLICATE
@@ -116,20 +117,33 @@ def score(
     tell = tell or (lambda message: None)
     tell("loading the champion")
     champion = champion_of(folder, config)
-    scored = score_with(champion, config, as_of, now, leads_file=leads_file, tell=tell)
-    run = {"run_id": scored.run_id}  # the same in both, so that they can be told to belong together
+    run_id = uuid.uuid4().hex
+    _check_moment(as_of, now)
+    # Before any data is read: a run that began later knows more, however long each took.
+    register(config, folder, run_id, as_of, champion.version, tell)
+    scored = score_with(champion, config, as_of, now, leads_file=leads_file, tell=tell, run_id=run_id)
+    run = {"run_id": run_id}  # the same in both, so that they can be told to belong together
+    about = {**run, **_about(scored, as_of, champion.version, leads_file)}
     with staging(folder, "scoring") as staged:
         write_parquet(staged / "excluded.parquet", scored.excluded, EXCLUDED.with_metadata(run))
-        levels = {
-            **run,
-            "levels": Levels.of(scored.bundle.bands).write(),
-            "asked": json.dumps(sorted(scored.asked)),
-        }
-        write_parquet(staged / "scores.parquet", scored.scores, SCORES.with_metadata(levels))
+        write_parquet(staged / "scores.parquet", scored.scores, SCORES.with_metadata(about))
         with uninterrupted(), locked(folder):
             for name in ("excluded.parquet", "scores.parquet"):
                 (staged / name).replace(folder / name)
     return scored
+
+
+def _about(scored: Scored, as_of: datetime, model_version: str, leads_file: Path | None) -> dict[str, str]:
+    """Return what travels with the scores: all that is needed to write them back, even if there are none."""
+    about = {
+        "levels": Levels.of(scored.bundle.bands).write(),
+        "asked": json.dumps(sorted(scored.asked)),
+        "as_of": as_of.isoformat(),
+        "model_version": model_version,
+        # A file of leads need not hold all open leads: who is not in it is not closed.
+        "complete": json.dumps(leads_file is None),
+    }
+    return about if leads_file is None else {**about, "leads_file": str(leads_file.resolve())}
 
 
 def champion_of(folder: Path, config: Config) -> Registered:
@@ -154,10 +168,12 @@ def score_with(
     leads_file: Path | None = None,
     tell: Callable[[str], None] | None = None,
     even_nobody: bool = False,
+    run_id: str | None = None,
 ) -> Scored:
     """Score every lead open at `as_of` with a given model, in memory.
 
     A flat table that does not say which leads are open is refused, or with `even_nobody` has none.
+    `run_id` is a new one if not given.
     """
     tell = tell or (lambda message: None)
     bundle = champion.bundle
@@ -178,7 +194,7 @@ def score_with(
     _check_values(features, dataset)
     wanting = None if asked is None else asked.loc[features.index]
     scores = bundle.score(features, wanting, config.project.language)
-    run_id = uuid.uuid4().hex
+    run_id = run_id or uuid.uuid4().hex
     records = dataset.hygiene.records_at(as_of)
     keys = keys.assign(lead_id=keys["lead_id"].replace(records))
     excluded = _excluded(dataset, keys, as_of, given=leads_file is not None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,7 +48,8 @@ class Secret(Section):
             try:
                 found = path.read_text("utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise Fatal(f"The secret cannot be read: {type(error).__name__}.", todo=f"see the {where}")
+                why = type(error).__name__
+                raise Fatal(f"The secret cannot be read: {why}.", todo=f"see the {where}") from None
         if not found.strip():
             raise Fatal("A secret is empty or not set.", todo=f"set the {where}")
         return found.strip()
@@ -77,9 +78,6 @@ class Settings(Section):
     def sequence_field(self) -> str | None:
         """The field that holds the run sequence, by which an older run never overwrites a newer one."""
         return self.fields.get("run_sequence")
-
-
-Name = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -195,6 +193,8 @@ class Destination(ABC):
     # Whether `write` itself keeps an older run from overwriting a newer one. If not, the engine reads
     # each batch first, and writes only rows whose record holds an older sequence.
     compares: ClassVar[bool] = False
+    # Whether it is ours, as a file for an importer is: then a record that is not there is no mistake.
+    own: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Settings, root: Path) -> None:
         self.name = name

@@ -27,6 +27,7 @@ SCORE_COLUMNS = {
     "propense_model_version": "TEXT",
     "propense_as_of": "TEXT",
     "propense_run_id": "TEXT",
+    "propense_run_sequence": "INTEGER",
 }
 
 

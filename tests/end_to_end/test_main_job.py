@@ -25,7 +25,8 @@ from worlds import World
 
 from features.errors import BundleError, ConfigurationError, PropenseError
 from models.bundle import bundle_digest
-from pipeline.deliver import sync
+from pipeline.delivery.account import Options
+from pipeline.delivery.command import sync
 from pipeline.explain import explain
 from pipeline.registry import Registry
 from pipeline.results import read_table
@@ -80,8 +81,8 @@ class TestFiles:
     def test_what_is_left_behind(self, world: World) -> None:
         assert sorted(path.name for path in world.output.iterdir()) == [
             "backtest", "backtest.json", "backtest_predictions.parquet", "bundle", "excluded.parquet",
-            "figures", "mlartifacts", "mlflow.db", "report", "scores.parquet", "test_predictions.parquet",
-            "train.json",
+            "figures", "ledger.sqlite", "ledger.sqlite.crm.lock", "mlartifacts", "mlflow.db", "report",
+            "scores.parquet", "test_predictions.parquet", "train.json",
         ]  # fmt: skip
         assert sorted(path.name for path in (world.output / "figures").iterdir()) == [
             "beeswarm.png", "lift.png", "reliability.png",
@@ -371,19 +372,28 @@ class TestScores:
         written = rows.dropna(subset="propense_propensity").set_index("lead_id")
         assert set(written.index) == set(scores["lead_id"])
         by_lead = scores.set_index("lead_id").loc[written.index]
-        for column in ("propensity", "score", "band", "grade", "run_id", "model_version"):
+        for column in ("score", "band", "grade", "run_id", "model_version"):
             assert (written[f"propense_{column}"] == by_lead[column]).all()
+        np.testing.assert_allclose(
+            written["propense_propensity"], by_lead["propensity"], atol=5e-7
+        )  # six decimals
+        assert (written["propense_run_sequence"] == 1).all()
         assert written["propense_as_of"].str.startswith("2026-06-30T00:00:00").all()
         untouched = rows[~rows["lead_id"].isin(scores["lead_id"])].drop(columns="lead_id")
         assert untouched.isna().all(axis=None)
 
-    def test_writing_them_back_again_changes_nothing(self, world: World, crm: Path) -> None:
+    @pytest.mark.parametrize("options", [Options(), Options(everything=True)])
+    def test_writing_them_back_again_changes_nothing(
+        self, world: World, crm: Path, output: Path, options: Options
+    ) -> None:
         def dump() -> list[str]:
             with closing(sqlite3.connect(crm / "crm.sqlite")) as database:
                 return list(database.iterdump())
 
         before = dump()
-        sync(rooted(world, crm), world.output, "crm")
+        done = sync(rooted(world, crm), output, "crm", options)
+        assert (done.sent > 0) == options.everything
+        assert done.exit_status == 0
         assert dump() == before
 
 

@@ -162,6 +162,76 @@ def test_values_that_cannot_be_meant(tmp_path, section, line, why):
     assert why in refused(tmp_path, text.replace(section, f"{section}\n{line}"))
 
 
+SQLITE = 'type = "sqlite"\npath = "c.sqlite"\ntable = "t"\nkey = "k"\nfields = { score = "s" }\n'
+POSTGRESQL = SQLITE.replace("sqlite", "postgresql", 1).replace('path = "c.sqlite"\n', "")
+
+
+class TestDestinations:
+    """What is wrong with where scores go is said in the words of the file, and no secret is repeated."""
+
+    def said(self, folder, destination: str, heading: str = "[destinations.there]") -> str:
+        return refused(folder, f"{WHOLE}\n{heading}\n{destination}")
+
+    def test_an_unknown_type_names_the_nearest_and_all_there_are(self, tmp_path):
+        message = self.said(tmp_path, SQLITE.replace('"sqlite"', '"sqlight"'))
+        assert "[destinations there] type: there is no type 'sqlight'. Did you mean 'sqlite'?" in message
+        for known in ("csv", "parquet", "duckdb", "postgresql", "tryton", "hubspot", "salesforce"):
+            assert known in message
+
+    def test_a_missing_type_is_required_and_says_what_there_is(self, tmp_path):
+        message = self.said(tmp_path, SQLITE.replace('type = "sqlite"\n', ""))
+        assert "[destinations there] type is required. Allowed: csv, " in message
+
+    def test_an_unknown_key_names_the_nearest_of_its_type(self, tmp_path):
+        message = self.said(tmp_path, SQLITE.replace("table", "tabel"))
+        assert "[destinations there] tabel is not a known key. Did you mean 'table'?" in message
+        assert "[destinations there] table is required" in message
+
+    def test_a_destination_has_a_name(self, tmp_path):
+        text = WHOLE.replace("[destinations.crm]", "[destinations]")
+        assert "[destinations] key is no section: a destination has a name" in refused(tmp_path, text)
+
+    @pytest.mark.parametrize("name", ["setup", "failures", '"../crm"', '"-x"', '"a/b"', '""', '"--json"'])
+    def test_names_that_a_command_would_take_for_something_else(self, tmp_path, name):
+        message = self.said(tmp_path, SQLITE, f"[destinations.{name}]")
+        plain = name.strip('"')
+        assert f"[destinations]: a destination cannot be named '{plain}'" in message
+
+    @pytest.mark.parametrize(
+        ("url", "why"),
+        [
+            ("3", '] url: write it as text, or a secret: { env = "NAME" } or { file = "path" }'),
+            ('{ envv = "X" }', "url] envv is not a known key. Did you mean 'env'?"),
+            ('{ env = "X", file = "y" }', '] url: a secret is { env = "NAME" } or { file = "path" }'),
+            ("{}", '] url: a secret is { env = "NAME" } or { file = "path" }'),
+        ],
+    )
+    def test_a_text_or_a_secret_is_one_mistake_in_plain_words(self, tmp_path, url, why):
+        message = self.said(tmp_path, f"{POSTGRESQL}url = {url}")
+        assert why in message
+        assert "function-after" not in message
+        assert message.count("\n  - ") == 1
+        sync = refused(tmp_path, f"{WHOLE}\n[sync]\nledger = {url}")
+        assert why.replace("url", "ledger") in sync
+        assert sync.count("\n  - ") == 1
+
+    def test_a_field_may_be_called_as_pydantic_calls_a_text(self, tmp_path):
+        message = self.said(tmp_path, SQLITE.replace('score = "s"', "str = 3"))
+        assert "[destinations there fields] str: Input should be a valid string (given: 3)" in message
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            'type = "hubspot"\ntoken = "pat-eu1-verysecret"\nfields = { score = "s" }',
+            f'{SQLITE}patience = "https://me:verysecret@example.com"',
+        ],
+    )
+    def test_a_secret_in_the_wrong_place_is_not_printed(self, tmp_path, lines):
+        message = self.said(tmp_path, lines)
+        assert "verysecret" not in message
+        assert "[destinations there] token: write it as a secret" in message or "patience: write" in message
+
+
 def test_an_attribute_has_one_history(tmp_path):
     again = WHOLE + '[[history]]\n    table = "h.csv"\n    lead_id = "l"\n    known_at = "t"\n'
     assert "[[history]] gives 'job' more than once" in refused(tmp_path, again + '    attributes = ["job"]\n')
@@ -232,6 +302,9 @@ def test_the_template_with_all_that_is_commented_out(tmp_path):
     assert config.history
     assert config.stages
     assert config.destinations["crm"].table == "leads"
+    shown = {destination.type for destination in config.destinations.values()}
+    assert shown >= {"sqlite", "postgresql", "hubspot", "salesforce", "tryton", "csv"}
+    assert config.sync.ledger is not None
 
 
 def test_the_template_never_overwrites(tmp_path):

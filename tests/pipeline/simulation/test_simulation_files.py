@@ -125,5 +125,6 @@ def test_the_crm_database_has_every_lead_and_empty_score_fields(crm: Path) -> No
         "propense_model_version",
         "propense_as_of",
         "propense_run_id",
+        "propense_run_sequence",
     ]
     assert (count, filled) == (6_000, 0)
