@@ -100,7 +100,9 @@ def _wrong_type(place: str, problem: Any) -> str:
 def _given(problem: Any) -> str:
     """Return what was given, unless it may hold a password."""
     given = problem.get("input")
-    told = isinstance(given, str | int | float | bool) and not ("://" in str(given) and "@" in str(given))
+    text = str(given)
+    address = "://" in text and ("@" in text or "?" in text)
+    told = isinstance(given, str | int | float | bool) and not address
     return f" (given: {given!r})" if told else ""
 
 

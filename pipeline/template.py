@@ -171,8 +171,9 @@ confidence = 0.9
 # leads = 20                            # leads to call that are listed
 
 # Where scores are written; try `propense sync crm --dry-run` first. Under fields, a column of scores.parquet
-# and the field it goes to; run_sequence is how a later run is told from an earlier one. A secret is never
-# written here, only its place: in the environment or in a file. `propense sync setup NAME` creates fields.
+# and the field it goes to: whatever that held is overwritten, so name fields that `propense sync setup NAME`
+# creates. run_sequence is how a later run is told from an earlier one. A secret is never written here, only
+# its place: in the environment or in a file.
 # [destinations.crm]
 # type = "sqlite"              # or "duckdb"
 # path = "crm.sqlite"
@@ -196,14 +197,14 @@ confidence = 0.9
 
 # [destinations.hubspot]
 # type = "hubspot"
-# token = { env = "HUBSPOT_TOKEN" }
+# token = { env = "HUBSPOT_TOKEN" }   # a service key, or the token of an existing private app
 # record = "hubspot_id"        # the column of the leads' table that holds the contact's id
 # fields = { score = "propense_score", band = "propense_band", run_sequence = "propense_run" }
 
 # [destinations.salesforce]
 # type = "salesforce"
 # url = "https://acme.my.salesforce.com"
-# client_id = { env = "SALESFORCE_CLIENT_ID" }
+# client_id = { env = "SALESFORCE_CLIENT_ID" }   # of an external client app
 # client_secret = { env = "SALESFORCE_CLIENT_SECRET" }
 # record = "salesforce_id"     # of the lead or, once converted, of the contact
 # fields = { score = "Propense_Score__c", band = "Propense_Band__c", run_sequence = "Propense_Run__c" }
@@ -218,9 +219,9 @@ confidence = 0.9
 # fields = { score = "propense_score", band = "propense_band", run_sequence = "propense_run" }
 
 # [destinations.file]
-# type = "csv"                 # or "parquet": replaced as a whole, for another program to import
-# path = "scores.csv"
-# fields = { score = "score", band = "band", reasons = "reasons" }
+# type = "csv"                 # or "parquet": for another program to import, which updates existing records
+# path = "scores.csv"          # only and takes an empty cell for a score that was cleared
+# fields = { score = "score", band = "band", reasons = "reasons", run_sequence = "run" }
 
 # [sync]                       # what was delivered; output/<name>/ledger.sqlite if not given
 # ledger = { env = "LEDGER_URL" }   # two machines that write need one: "postgresql://user@host/database"

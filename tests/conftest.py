@@ -13,6 +13,8 @@ import pytest
 from worlds import Once, World
 
 ROOT = Path(__file__).resolve().parents[1]
+# The report made of a whole world and opened in a browser: a suite of its own, `make test-report`.
+PAGES = (ROOT / "tests" / "browser", ROOT / "tests" / "end_to_end" / "test_report.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,9 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", r"ignore:The 'future.infer_string' option is deprecated")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share an expensive world on one worker, so that the other does not wait for it."""
+    """Mark the suite of the report, and keep tests that share an expensive world on one worker."""
     for item in items:
+        if any(item.path.is_relative_to(place) for place in PAGES):
+            item.add_marker(pytest.mark.page)
         names = set(getattr(item, "fixturenames", ()))
         if names & {"world", "opened"}:  # the pages that are opened are the world's
             item.add_marker(pytest.mark.xdist_group("world"))

@@ -1,7 +1,8 @@
 """An Airflow DAG that scores every night and writes the scores to the CRM.
 
 For Airflow 3.2 or later; before, `AirflowFailException` is in ``airflow.exceptions``. Copy it into the folder
-of DAGs and set the two paths. Secrets come from the worker's environment or from files.
+of DAGs and set the two paths. Secrets come from the worker's environment or from files; scoring needs that of
+the ledger, too. `export.sh` is yours: it writes the CRM's tables to the files that `propense.toml` names.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def propense(*arguments: str) -> None:
     default_args={"retries": 24, "retry_delay": timedelta(minutes=10)},
 )
 def propense_nightly() -> None:
-    """Score, then deliver; each is safe to run again."""
+    """Export, score, then deliver; after a failure each may be run again."""
+
+    @task
+    def export() -> None:
+        subprocess.run([f"{PROJECT}/export.sh"], cwd=PROJECT, check=True)
 
     @task
     def score() -> None:
@@ -45,7 +50,7 @@ def propense_nightly() -> None:
     def sync() -> None:
         propense("sync", "crm")
 
-    score() >> sync()
+    export() >> score() >> sync()
 
 
 propense_nightly()

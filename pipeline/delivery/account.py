@@ -24,14 +24,15 @@ class Options:
     allow_clearing: bool = False
 
 
-Step = Literal["planned", "intent", "answer", "settled"]
+Step = Literal["planned", "intent", "answer", "settled", "waiting"]
 
 
 @dataclass(frozen=True)
 class Event:
     """A step of a delivery: ``planned``, or of a batch its ``intent``, ``answer`` or ``settled``.
 
-    `batch` of `batches` counts from 1; `rows`, `sent` and `failed` are of this batch.
+    `batch` of `batches` counts from 1; `rows`, `sent` and `failed` are of this batch. ``waiting`` before
+    another attempt says in `text` why, and how long in `seconds`.
     """
 
     step: Step
@@ -41,6 +42,7 @@ class Event:
     sent: int = 0
     failed: int = 0
     seconds: float = 0.0
+    text: str = ""
 
 
 Watch = Callable[[Event], None]
@@ -65,8 +67,10 @@ class Account:
         How many of `sent` lost their score, because they are open no longer.
     stopped
         Why the run ended early, None if it did not.
-    changes
-        Of a dry run: each lead's difference.
+    planned
+        Whether it came so far that what is to be sent was known; if not, `pending` is of earlier runs.
+    changes, mapped
+        Of a dry run: each lead's difference; and the columns that have a field there.
     """
 
     destination: str
@@ -79,10 +83,12 @@ class Account:
     pending: int = 0
     cleared: int = 0
     stopped: Problem | None = None
+    planned: bool = False
     dry_run: bool = False
     to_send: int = 0
     example: dict[str, Any] | None = None
     changes: list[dict[str, Any]] = field(default_factory=list)
+    mapped: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
     @property

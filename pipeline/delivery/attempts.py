@@ -29,14 +29,21 @@ class Attempts:
         waited for.
     sleep
         How to wait; tests do not.
+    tell
+        Told before each wait: why, and for how many seconds.
     """
 
     def __init__(
-        self, destination: Destination, patience: float, sleep: Callable[[float], Any] = time.sleep
+        self,
+        destination: Destination,
+        patience: float,
+        sleep: Callable[[float], Any] = time.sleep,
+        tell: Callable[[str, float], None] = lambda why, seconds: None,
     ) -> None:
         self._destination = destination
         self._patience = patience
         self._sleep = sleep
+        self._tell = tell
 
     def once(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call, and raise a `Problem` for whatever the destination knows the meaning of."""
@@ -57,12 +64,18 @@ class Attempts:
             wait=_wait,
             stop=self._enough,
             sleep=self._sleep,
+            before_sleep=self._say,
             reraise=True,
         )(step)
 
     def call(self, call: Callable[..., T], *arguments: Any) -> T:
         """Call, again and again while that helps: for calls that change nothing."""
         return self.repeat(lambda: self.once(call, *arguments))
+
+    def _say(self, state: RetryCallState) -> None:
+        problem = state.outcome.exception() if state.outcome else None
+        if isinstance(problem, Problem):
+            self._tell(problem.text, state.upcoming_sleep)
 
     def _enough(self, state: RetryCallState) -> bool:
         spent = max(state.idle_for, state.seconds_since_start or 0.0)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import psycopg
-from sqlalchemy import Connection, bindparam, case, delete, exists, func, literal, not_, select, true, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, literal, select, true, update
 from sqlalchemy.exc import DBAPIError
 
 from pipeline.delivery.lease import Lease
@@ -31,7 +28,7 @@ from pipeline.delivery.ledger_tables import (
     explained,
     insert_into,
 )
-from pipeline.delivery.loading import among, frame, staged, storable
+from pipeline.delivery.loading import Batch, Delivery, among, deliveries, frame, staged, storable
 
 # What is known of a lead in the destination, in the order in which it is given and returned.
 _WRITTEN = [
@@ -41,25 +38,6 @@ _WRITTEN = [
 _PLANNED = [*_WRITTEN, "digest", "payload"]
 _D = DELIVERIES.c
 _DELIVERY = [_D.lead_id, _D.key, _D.sequence, _D.payload]
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One lead's score on its way: the values by field of the destination, and where they go."""
-
-    lead_id: str
-    key: str
-    sequence: int
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Deliveries that were begun together and of which no result is recorded."""
-
-    number: int
-    job_id: str | None
-    rows: list[Delivery]
 
 
 class Book:
@@ -206,8 +184,9 @@ class Book:
     def forget_failures(self, except_of: Collection[str] = ()) -> None:
         """Remove what failed, except of some leads: those that are not to be written any more."""
         with self._transaction() as connection:
-            kept = among(connection, _D.lead_id, except_of)
-            connection.execute(delete(DELIVERIES).where(*self._where(FAILED), not_(kept)))
+            failed = connection.scalars(select(_D.lead_id).where(*self._where(FAILED)))
+            gone = among(connection, _D.lead_id, set(failed) - set(except_of))
+            connection.execute(delete(DELIVERIES).where(*self._where(FAILED), gone))
 
     def in_flight(self) -> list[Batch]:
         """Return batches, and what of them was begun and neither settled, failed nor released."""
@@ -219,7 +198,7 @@ class Book:
         for number, group in groupby(found, key=lambda row: row.batch):
             rows = list(group)
             job = next((row.job_id for row in rows if row.job_id), None)
-            batches.append(Batch(number, job, _deliveries([row[2:] for row in rows])))
+            batches.append(Batch(number, job, deliveries([row[2:] for row in rows])))
         return batches
 
     def pending(self) -> list[int]:
@@ -236,7 +215,7 @@ class Book:
             found = connection.execute(select(*_DELIVERY).where(*where)).all()
             begun = {"state": IN_FLIGHT, "attempts": _D.attempts + 1, "changed_at": _now()}
             connection.execute(update(DELIVERIES).where(*where).values(begun))
-        return _deliveries(found)
+        return deliveries(found)
 
     def again(self, batch: int, leads: Sequence[str]) -> None:
         """Count one more attempt of deliveries in flight."""
@@ -276,8 +255,8 @@ class Book:
         """Record deliveries in flight that failed: by lead, the kind and the reason."""
         if not reasons:
             return
-        values = {"error_kind": bindparam("kind"), "error": bindparam("why"), "retry": False}
-        failing = update(DELIVERIES).values(_over(FAILED) | values)
+        why: dict[str, Any] = {"error_kind": bindparam("kind"), "error": bindparam("why")}
+        failing = update(DELIVERIES).values(_over(FAILED) | why)
         where = *self._where(IN_FLIGHT), _D.batch + 0 == batch, _D.lead_id == bindparam("lead")
         rows = [{"lead": lead, "kind": kind, "why": storable(why)} for lead, (kind, why) in reasons.items()]
         with self._transaction() as connection:
@@ -334,14 +313,6 @@ class Book:
                 index_elements=["destination", "lead_id"], set_=new, where=_D.state != IN_FLIGHT
             )
         )
-
-
-def _deliveries(rows: Sequence[Any]) -> list[Delivery]:
-    # Sorted here: asked for the order, SQLite would go by the leads, through all batches, for every batch.
-    rows = sorted(rows, key=itemgetter(0))
-    # All payloads are read as one text: for half a million of them that takes half the time.
-    payloads = json.loads(f"[{','.join([row[3] for row in rows])}]")
-    return [Delivery(row[0], row[1], row[2], payload) for row, payload in zip(rows, payloads, strict=True)]
 
 
 def _over(state: str) -> dict[str, Any]:

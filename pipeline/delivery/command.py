@@ -16,7 +16,7 @@ from pipeline.delivery.attempts import Attempts
 from pipeline.delivery.engine import deliver
 from pipeline.delivery.ledger import Failure, Ledger
 from pipeline.delivery.payload import KINDS, Scores, check_fields, read_scores
-from pipeline.delivery.place import ledger_url
+from pipeline.delivery.place import check_file, ledger_url
 from pipeline.delivery.records import record_keys
 from pipeline.destinations import of_type
 from pipeline.destinations.base import Destination, Fatal, Kind, Problem, Retriable, Settings
@@ -76,6 +76,7 @@ def prepare(config: Config, folder: Path, name: str) -> Prepared:
     """
     settings = settings_of(config, name)
     check_fields(name, settings)
+    check_file(config, folder, name, settings)
     scores = read_scores(folder)
     leads = scores.frame["lead_id"].tolist()
     keys = record_keys(config, name, settings, leads, _leads_file(folder))

@@ -65,9 +65,15 @@ def deliver(
     else:
         sequence = ledger.register(scores.run_id, scores.as_of, scores.model_version)
     account = Account(destination.name, sequence, scores.as_of, dry_run=options.dry_run)
+    account.notes += scores.notes
     patience = destination.settings.patience.total_seconds()
+
+    def tell(why: str, seconds: float) -> None:
+        watch(Event("waiting", seconds=seconds, text=why))
+
     with ledger.writer(destination.name) as book:
-        run = _Run(destination, ledger, book, account, options, watch, Attempts(destination, patience, sleep))
+        attempts = Attempts(destination, patience, sleep, tell)
+        run = _Run(destination, ledger, book, account, options, watch, attempts)
         run.go(scores, keys)
         counts = book.counts()
         account.pending = counts.get("pending", 0) + counts.get("in_flight", 0)
@@ -158,6 +164,7 @@ class _Run:
         """Plan nothing of a run that is older than one delivered here: also what that one left unchanged
         is newer. What it left pending still is to be sent.
         """
+        self.account.planned = True
         self.account.skip("stale", len(scores.frame))
         self.account.notes.append(
             f"These scores are of run {self.account.sequence}; the later run {self.book.latest()} was "
@@ -184,8 +191,10 @@ class _Run:
     ) -> Plan:
         plan = make_plan(
             scores, keys, self.account.sequence, self.destination.settings, written, failed,
-            everything=self.options.everything, allow_clearing=self.options.allow_clearing,
+            everything=self.options.everything or self.destination.emptied(),
+            allow_clearing=self.options.allow_clearing,
         )  # fmt: skip
+        self.account.planned = True
         self.account.unchanged = len(plan.unchanged)
         self.account.to_send = len(plan.rows)
         self.account.failed = len(plan.held & self.sender.failed)
@@ -256,6 +265,7 @@ class _Run:
     def _describe(self, plan: Plan) -> None:
         """Say what would be sent."""
         self.account.cleared = plan.clears
+        self.account.mapped = tuple(self.destination.settings.fields)
         rows = plan.rows
         if len(rows):
             self.account.example = json.loads(rows["payload"].iloc[0])

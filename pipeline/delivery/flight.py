@@ -120,14 +120,13 @@ class Flight:
         records are only found.
         """
         found = self._read(self.open, self.attempts.call)
-        self._close_gone([row for row in self.open if row.key not in found])
+        self._close_without([row for row in self.open if row.key not in found], GONE)
+        self._close_without([row for row in self.open if self._shared(row, found[row.key])], SHARED)
         failures: Failures = {}
         moved: dict[str, str] = {}
         for row in self.open:
             record = found[row.key]
-            if self._shared(row, record):
-                failures[row.lead_id] = SHARED
-            elif self.job.id is None and self._newer(record, row):
+            if self.job.id is None and self._newer(record, row):
                 failures[row.lead_id] = STALE
             elif record.id != row.key:
                 moved[row.lead_id] = record.id
@@ -146,10 +145,10 @@ class Flight:
         taken = self.sender.taken.setdefault(record.id, row.lead_id)
         return taken != row.lead_id or record.id in self.sender.others
 
-    def _close_gone(self, rows: Sequence[Row]) -> None:
-        """Record rows whose record is not there; a score that was to be cleared is gone with it."""
+    def _close_without(self, rows: Sequence[Row], why: tuple[str, str]) -> None:
+        """Record rows without a record of their own; a score that was to be cleared is gone with it."""
         clearing = self.sender.clearing
-        self._fail({row.lead_id: GONE for row in rows if row.lead_id not in clearing})
+        self._fail({row.lead_id: why for row in rows if row.lead_id not in clearing})
         self._settle([row for row in rows if row.lead_id in clearing], sent=False)
 
     def settle_arrived(self, call: Callable[..., dict[str, Record]]) -> None:
@@ -175,7 +174,7 @@ class Flight:
         newer, gone, unsure = (set(keys) for keys in (written.newer, written.gone, written.unconfirmed))
         if newer:
             self._check_ours(sorted(newer))
-        self._close_gone([row for row in self.open if row.key in gone])
+        self._close_without([row for row in self.open if row.key in gone], GONE)
         failures: Failures = {}
         for row in self.open:
             if row.key in written.refused:
@@ -213,10 +212,7 @@ class Flight:
         )
         everywhere = [name for name, times in lost.items() if times == len(rows) > 1]
         if everywhere:
-            self.uncertain, self.job.id = (
-                False,
-                None,
-            )  # what is known not to be there is pending, and its job over
+            self.uncertain, self.job.id = False, None  # the job is over, and its rows known not to be there
             raise Fatal(
                 f"The destination accepts {', '.join(map(repr, everywhere))} and does not keep it.",
                 todo="see whether the field is there, may be written by this user, and fits what it holds",
@@ -293,6 +289,5 @@ class Flight:
 
 def _trace(row: Row, record: Record) -> bool:
     """Return whether a record holds any value of a row."""
-    return any(
-        value is not None and same(value, record.values.get(name)) for name, value in row.values.items()
-    )
+    given = {name: value for name, value in row.values.items() if value is not None}
+    return any(same(value, record.values.get(name)) for name, value in given.items())

@@ -185,13 +185,20 @@ def connect(url: URL) -> Engine:
     """Return an engine whose commits are durable, and whose transactions do not run into each other."""
     if url.drivername.startswith("sqlite"):
         engine = create_engine(
-            url, poolclass=NullPool, connect_args={"timeout": _PATIENCE, "isolation_level": None}
+            url,
+            poolclass=NullPool,
+            hide_parameters=True,  # they hold leads' ids and scores
+            connect_args={"timeout": _PATIENCE, "isolation_level": None},
         )
         event.listen(engine, "connect", _durable_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     engine = create_engine(
-        url, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args={"connect_timeout": 10}
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": 10},
     )
     event.listen(engine, "connect", _durable_postgresql)
     return engine

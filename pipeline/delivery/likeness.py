@@ -11,6 +11,8 @@ from pipeline.destinations.base import Value
 
 # A field of two decimals holds a propensity well enough; one without decimals does not.
 _NEAR, _SHARE = 0.006, 0.01
+# A shorter text is none that was cut: fields for text are longer, and it may be the one before.
+_SHORTEST = 32
 # What is left out of a time, by whoever keeps no fractions of a second.
 _FRACTION = timedelta(seconds=1)
 
@@ -19,8 +21,8 @@ def same(sent: Value, held: Any, *, cut: bool = True) -> bool:
     """Return whether `held` is `sent` as a CRM may keep it.
 
     Empty text is no value; numbers and booleans may be text; floats may be rounded; times are compared as
-    moments to the second, or by their day; a text may be cut, but not where `cut` is False: a shorter text
-    may also be the one before. No value may be held as False: a checkbox knows nothing else.
+    moments to the second, or by their day; a text may be cut, but not where `cut` is False: what is left
+    may also be the text before. No value may be held as False: a checkbox knows nothing else.
     """
     if _nothing(sent) or _nothing(held):
         return _nothing(sent) and (_nothing(held) or (_truth(held) is False and not _is_number(held)))
@@ -64,7 +66,7 @@ def _same_number(sent: int | float, held: Any) -> bool:
 
 def _same_text(sent: str, held: Any, cut: bool) -> bool:
     text = str(held).strip()
-    return text == sent or (cut and text != "" and sent.startswith(text))
+    return text == sent or (cut and len(text) >= _SHORTEST and sent.startswith(text))
 
 
 def _same_time(sent: str, held: Any) -> bool:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from features.errors import ConfigurationError, DataError, listed, nearest
 from pipeline.destinations.base import Kind, Settings, Value
+from pipeline.files import locked
 from pipeline.levels import Levels
 from pipeline.score import EXCLUDED, SCORES
 
@@ -41,6 +42,11 @@ KINDS: dict[str, Kind] = {
 }
 # They travel along with what changed, and stay when a score is cleared: they say of which run it is.
 TRAVELLING = ("target", "as_of", "model_version", "run_id", RUN_SEQUENCE)
+# Who is not among the scores may be closed, or taken over by sales: then nobody is cleared.
+UNKNOWN_WORKING = (
+    "No score is cleared: excluded.parquet, which names the leads that sales has taken over, is missing or "
+    "of another run. Run `propense score` again."
+)
 _DECIMALS = 6
 # Between names, which may hold any sign that people write.
 _BETWEEN = "\x1f"
@@ -54,7 +60,8 @@ class Scores:
     ``frame`` has a row a lead: the columns of `SCORES` but the reasons, which are there as ``told`` (one
     text) and ``concepts`` (each with its direction, in alphabetical order), and ``asked``, whether the
     lead asked for sales. ``working`` are open leads without a score whose decision is made: sales has
-    taken them over. `complete` says whether all open leads are there, and not those of a file alone.
+    taken them over. `complete` says whether all open leads are there, and not those of a file alone; without
+    ``excluded.parquet`` of the same run nobody knows, and a note says so.
     """
 
     frame: pd.DataFrame
@@ -64,6 +71,7 @@ class Scores:
     as_of: datetime
     model_version: str
     complete: bool
+    notes: tuple[str, ...] = ()
 
 
 def check_fields(name: str, settings: Settings) -> None:
@@ -77,10 +85,10 @@ def check_fields(name: str, settings: Settings) -> None:
     unknown = [column for column in fields if column not in KINDS]
     if unknown:
         raise ConfigurationError(
-            f"scores.parquet has no columns {listed(map(repr, unknown))}.",
+            f"There are no columns {listed(map(repr, unknown))} to be written.",
             where=f"[destinations.{name}.fields]",
             allowed=listed(KINDS, 20),
-            todo=nearest(unknown[0], KINDS),
+            todo=nearest(unknown[0], KINDS) or "name one of these, to the left of the equals sign",
         )
     twice = sorted({field for field in fields.values() if list(fields.values()).count(field) > 1})
     if twice:
@@ -97,13 +105,16 @@ def read_scores(folder: Path) -> Scores:
     Raises
     ------
     DataError
-        There are none yet.
+        There are none yet, or they are not as ``propense score`` writes them.
     """
     path = folder / "scores.parquet"
     if not path.exists():
         raise DataError("There are no scores yet.", where=str(path), todo="run `propense score` first")
     try:
-        table = pq.read_table(path)
+        with locked(folder):  # both files are replaced under it
+            table = pq.read_table(path)
+            metadata = table.schema.metadata or {}
+            working = _working(folder, metadata.get(b"run_id"))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             f"The scores cannot be read: {str(error).splitlines()[0]}.",
@@ -116,20 +127,33 @@ def read_scores(folder: Path) -> Scores:
             where=str(path),
             todo="run `propense score` again",
         )
-    metadata = table.schema.metadata or {}
+    _check_leads(table["lead_id"], path)
     asked = set(json.loads(metadata.get(b"asked", b"[]")))
     frame = table.drop_columns(["reasons"]).to_pandas()
     told, concepts = _reasons(table["reasons"])
+    complete = metadata.get(b"complete", b"false") == b"true"
     frame = frame.assign(told=told, concepts=concepts, asked=frame["lead_id"].isin(asked))
     return Scores(
         frame=frame,
         levels=Levels.read(metadata),
-        working=_working(folder, metadata.get(b"run_id")),
+        working=working or frozenset(),
         run_id=_said(metadata, b"run_id") or _only(frame["run_id"], "unknown"),
         as_of=_moment(frame, _said(metadata, b"as_of")),
         model_version=_said(metadata, b"model_version") or _only(frame["model_version"], ""),
-        complete=metadata.get(b"complete", b"false") == b"true",
+        complete=complete and working is not None,
+        notes=(UNKNOWN_WORKING,) if complete and working is None else (),
     )
+
+
+def _check_leads(leads: pa.ChunkedArray, path: Path) -> None:
+    """Refuse leads without an id, or there twice: nobody could say which score is a lead's."""
+    given = leads.to_pandas()
+    for wrong, why in ((given.isna() | (given == ""), "no lead_id"), (given.duplicated(), "a lead_id twice")):
+        if wrong.any():
+            raise DataError(
+                f"{int(wrong.sum()):,} rows of the scores have {why}.",
+                where=str(path), todo="run `propense score` again",
+            )  # fmt: skip
 
 
 def _only(column: pd.Series, otherwise: str) -> str:
@@ -149,14 +173,14 @@ def _moment(frame: pd.DataFrame, said: str) -> datetime:
     return frame["as_of"].iloc[0].tz_convert("UTC").tz_localize(None).to_pydatetime()
 
 
-def _working(folder: Path, run_id: bytes | None) -> frozenset[str]:
-    """Return the leads that sales has taken over, if they are of the same run."""
+def _working(folder: Path, run_id: bytes | None) -> frozenset[str] | None:
+    """Return the leads that sales has taken over, None if the file is not there or of another run."""
     path = folder / "excluded.parquet"
     if not path.exists():
-        return frozenset()
+        return None
     table = pq.read_table(path, columns=EXCLUDED.names)
     if (table.schema.metadata or {}).get(b"run_id") != run_id:
-        return frozenset()
+        return None
     frame = table.to_pandas()
     return frozenset(frame.loc[frame["reason"] == "handed_over", "lead_id"])
 

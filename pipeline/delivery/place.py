@@ -10,10 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from features.errors import ConfigurationError, DeliveryError
 from pipeline.config import Config
-from pipeline.destinations.base import Fatal, Secret
+from pipeline.destinations.base import Fatal, Secret, Settings
 
 LEDGER = "ledger.sqlite"
 _SQLITE = "sqlite:///"
+# What a delivery to a file could replace by mistake, in the output folder.
+_RESULTS = ("scores.parquet", "excluded.parquet", "test_predictions.parquet", "report/scorecard.csv")
 
 
 def ledger_url(config: Config, folder: Path) -> str:
@@ -44,6 +46,31 @@ def ledger_url(config: Config, folder: Path) -> str:
     return url
 
 
+def check_file(config: Config, folder: Path, name: str, settings: Settings) -> None:
+    """Refuse a file to deliver to that is one of the user's own tables, or a result of this program.
+
+    Raises
+    ------
+    ConfigurationError
+        It is: the delivery would replace it.
+    """
+    if settings.type not in {"csv", "parquet"}:
+        return
+    file = (config.root / str(getattr(settings, "path", ""))).resolve()
+    several = (*config.activities, *config.entities, *config.history, config.outcomes, config.stages)
+    named = [config.leads.table, *(getattr(part, "table", None) for part in several)]
+    tables = {(config.root / table).resolve() for table in named if table}
+    results = {(folder / result).resolve() for result in _RESULTS}
+    if file in tables | results or tables & set(file.parents):
+        what = "a result of this program" if file in results else "a table it reads"
+        raise ConfigurationError(
+            f"The file to write to is {what}.",
+            where=f"[destinations.{name}] path: {file}",
+            allowed="a file of its own, which a delivery may replace as a whole",
+            todo="name another file, or put it into another folder",
+        )
+
+
 def register(
     config: Config,
     folder: Path,
@@ -54,8 +81,14 @@ def register(
 ) -> None:
     """Give a run of scores its place in the sequence of runs, if scores are delivered anywhere.
 
-    The place decides which of two runs is newer, whatever a clock says. Where the ledger cannot be reached,
-    that is told, and the run gets its place when it is delivered.
+    The place decides which of two runs is newer, whatever a clock says. Where the ledger of the output
+    folder cannot be opened, that is told, and the run gets its place when it is delivered.
+
+    Raises
+    ------
+    DeliveryError
+        The ledger that [sync] names cannot be opened: a run that is numbered later than it was made might
+        pass for a newer one.
     """
     if not config.destinations:
         return
@@ -65,6 +98,8 @@ def register(
         with closing(Ledger.open(ledger_url(config, folder))) as ledger:
             ledger.register(run_id, as_of, model_version)
     except DeliveryError as error:
+        if config.sync.ledger is not None:
+            raise
         tell(f"going on without the ledger, which `propense sync` will need: {error.given}")
 
 

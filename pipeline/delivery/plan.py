@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from features.errors import Undelivered
+from features.errors import DeliveryError
 from pipeline.delivery.payload import Scores, cleared, rendered
 from pipeline.destinations.base import Settings
 
@@ -30,6 +30,14 @@ _NUMBERS = {"score", "propensity", "propensity_low", "propensity_high", "fit", "
 LASTING = {"refused", "gone"}
 # So many leads may lose their scores at once without a question, whatever their share.
 FEW = 50
+# Of so few leads all may.
+HANDFUL = 5
+# Settings that say how and as whom, not where: with another one of these nothing has to be written again.
+NO_PLACE = (
+    "fields", "record", "closed", "tolerance", "patience", "timeout", "per_10_seconds", "bulk_from",
+    "bulk_wait", "version", "permission_set", "user", "password", "token", "client_id", "client_secret",
+    "refresh_token",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,16 @@ def make_plan(
 
     Raises
     ------
-    Undelivered
+    DeliveryError
         Most of the leads written before are no longer open: rather an accident than the truth.
     """
     written = written.assign(superseded=_superseded(written))
     current, skipped = _with_keys(scores, keys)
     current = _settled(current, scores, written)
-    closed = _closed(scores, current, settings, written)
+    closed = _closed(scores, current, settings, written, again=everything)
     both = pd.concat([current.assign(cleared=False), closed], ignore_index=True) if len(closed) else current
-    mapping = _digest(json.dumps(settings.fields, sort_keys=True))
+    place = settings.model_dump(mode="json", exclude=set(NO_PLACE))
+    mapping = _digest(json.dumps([settings.fields, place], sort_keys=True))
     both = both.assign(sequence=sequence, mapping=mapping, cleared=np.arange(len(both)) >= len(current))
     both = _compared(both, settings, written)
     wanted = (both["why"] != "").to_numpy() | everything
@@ -95,7 +104,8 @@ def make_plan(
     rows = both[wanted & ~held]
     rows = rows.assign(digest=_digests(rows, settings))
     clears = int(rows["cleared"].sum())
-    _check_clearing(clears, written, allow_clearing)
+    losing = int((rows["cleared"] & (rows["why"] != "")).sum())
+    _check_clearing(losing, written, scores, allow_clearing)
     # Rendered last, and only what is sent: on most days that is little.
     sent = current[(wanted & ~held)[: len(current)]]
     payload = rendered(sent, settings.fields, sequence)
@@ -136,17 +146,20 @@ def _settled(current: pd.DataFrame, scores: Scores, written: pd.DataFrame) -> pd
     return scores.levels.settled(current, dict(zip(last["lead_id"], last["band"], strict=True)))
 
 
-def _closed(scores: Scores, current: pd.DataFrame, settings: Settings, written: pd.DataFrame) -> pd.DataFrame:
+def _closed(
+    scores: Scores, current: pd.DataFrame, settings: Settings, written: pd.DataFrame, *, again: bool
+) -> pd.DataFrame:
     """Return the leads written before that are open no longer, if their scores are to be cleared.
 
     Leads that sales has taken over keep the score by which they were handed over until they close. A
-    record that another lead is or was written to since is this lead's no more.
+    record that another lead is or was written to since is this lead's no more. `again`: also those that
+    were cleared before, for a CRM that was restored from a backup.
     """
     names = ["lead_id", "key", *DECISION]
     if not scores.complete or settings.closed == "freeze":
         return pd.DataFrame(columns=names)
     here = set(scores.frame["lead_id"]) | scores.working
-    there = ~written["cleared"].astype(bool) & ~written["superseded"]
+    there = (~written["cleared"].astype(bool) | again) & ~written["superseded"]
     gone = written[there & ~written["lead_id"].isin(here) & ~written["key"].isin(current["key"])]
     return gone[["lead_id", "key"]].assign(**dict.fromkeys(DECISION))[names]
 
@@ -160,16 +173,20 @@ def _failed_before(rows: pd.DataFrame, failed: pd.DataFrame, settings: Settings)
     return rows.index.isin(same)
 
 
-def _check_clearing(clears: int, written: pd.DataFrame, allowed: bool) -> None:
+def _check_clearing(clears: int, written: pd.DataFrame, scores: Scores, allowed: bool) -> None:
     there = int((~written["cleared"].astype(bool) & ~written["superseded"]).sum())
-    if allowed or clears <= FEW or clears * 2 <= there:
+    every = clears == there > HANDFUL
+    if allowed or (clears <= FEW and not every) or clears * 2 <= there:
         return
-    raise Undelivered(
-        f"{clears:,} of the {there:,} leads that were written before are open no longer, and would lose "
-        "their scores. Nothing was written.",
-        allowed=f"up to {FEW}, or up to half of them, without a question",
-        todo="check that the leads' table is complete; if it is, run again with --allow-clearing, "
-        'or set closed = "freeze"',
+    moment, scored = scores.as_of, len(scores.frame)
+    raise DeliveryError(
+        f"{clears:,} of the {there:,} leads that were written before are not among the leads open at "
+        f"{moment:%Y-%m-%d %H:%M} UTC, and would lose their scores. Nothing was written.",
+        where=f"scores.parquet, which has {scored:,} leads",
+        allowed=f"up to {FEW} but not all, or up to half of them, without a question",
+        todo="check that the leads' table is complete, and that no moment of the past was scored "
+        "(`propense score` without --as-of); if all is right, run again with --allow-clearing, or set "
+        'closed = "freeze"',
     )
 
 

@@ -48,7 +48,10 @@ def watching(destination: str, run_id: str) -> Iterator[Watch]:
 
 
 def log(destination: str, run_id: str, event: Event) -> None:
-    """Write the log line of a batch that is done: counts, and nothing of any lead."""
+    """Write the log line of a batch that is done, or of a wait: counts, and nothing of any lead."""
+    if event.step == "waiting":
+        where = shlex.quote(destination), run_id, event.seconds
+        LOG.info("destination=%s run=%s waiting=%.0f why=%s", *where, shlex.quote(event.text))
     if event.step != "settled":
         return
     LOG.info(
@@ -69,6 +72,8 @@ def _bar(destination: str) -> Iterator[Watch]:
                 progress.update(task, description=f"writing to {escape(destination)}", total=event.rows)
             elif event.step == "settled":
                 progress.advance(task, event.rows)
+            elif event.step == "waiting":
+                progress.console.print(f"waiting {event.seconds:.0f} s: {escape(event.text)}", soft_wrap=True)
 
         yield show
 
@@ -116,7 +121,8 @@ def _lines(account: Account) -> list[tuple[str, int, str]]:
     ]
     if account.dry_run:
         return lines
-    return [*lines, ("failed", account.failed, ""), ("pending", account.pending, "")]
+    early = "" if account.planned else "of earlier runs; it did not come to counting what is due"
+    return [*lines, ("failed", account.failed, ""), ("pending", account.pending, early)]
 
 
 # Why leads are skipped, in words.
@@ -125,7 +131,7 @@ SKIPPED = {
     "shared": "whose record another lead is written to",
     "gone": "whose record is not there",
     "stale": "whose record holds a later run",
-    "refused before": "that failed before and are the same since",
+    "refused before": "not written before either, and the same since",
 }
 
 
@@ -155,11 +161,12 @@ def _show_changes(out: Console, account: Account) -> None:
             out.print(f"  {escape(field)} = {escape(json.dumps(value, ensure_ascii=False))}", soft_wrap=True)
     if not account.changes:
         return
+    parts = [part for part in ("band", "grade", "score") if part in account.mapped]
     rows = [
-        (change["lead_id"], change["why"], *(_change(change, part) for part in ("band", "grade", "score")))
+        (change["lead_id"], change["why"], *(_change(change, part) for part in parts))
         for change in account.changes[:SHOWN]
     ]
-    headings = [("lead", "left"), ("why", "left"), ("band", "left"), ("grade", "left"), ("score", "right")]
+    headings = [("lead", "left"), ("why", "left"), *((part, "left") for part in parts)]
     out.print(table("What changes", headings, rows))
     more = len(account.changes) - SHOWN
     if more > 0:
@@ -233,7 +240,7 @@ def show_failures(found: Sequence[Failure], options: Sequence[str] = ()) -> None
         ("destination", "left"), ("lead", "left"), ("kind", "left"), ("reason", "left"),
         ("attempts", "right"), ("when (UTC)", "left"),
     ]  # fmt: skip
-    out.print(table(f"{len(found):,} not delivered", headings, rows))
+    out.print(table(f"{len(found):,} not written", headings, rows))
     for kind in dict.fromkeys(f.kind for f in found):
         out.print(f"[bold]{escape(kind)}:[/] {escape(KINDS.get(kind, ''))}", soft_wrap=True)
     for destination in dict.fromkeys(f.destination for f in found):

@@ -206,6 +206,13 @@ class Destination(ABC):
         """Return how many rows are written at a time when `total` are to be written."""
         return 100
 
+    def emptied(self) -> bool:
+        """Return whether all that was written is gone, as a file that its importer took away.
+
+        Then every lead is due, changed or not.
+        """
+        return False
+
     @abstractmethod
     def missing(self) -> list[str]:
         """Check credentials and permissions, and return the mapped fields that are not there.

@@ -95,13 +95,17 @@ class File(Destination):
         """Return all of them: the file is written once."""
         return max(total, 1)
 
+    def emptied(self) -> bool:
+        """Return whether the file was taken away."""
+        return not self.path.exists()
+
     def missing(self) -> list[str]:
         """Return nothing: fields that are not there are added. The folder and the key have to be there."""
         folder = self.path.parent
         if not folder.is_dir():
             raise Fatal(f"There is no folder {folder}.", todo="make it, or correct `path`")
-        if self.path.is_dir():
-            raise Fatal(f"{self.path} is a folder.", todo="correct `path`")
+        if self.path.exists() and not self.path.is_file():  # a folder, a device, a pipe that would hang
+            raise Fatal(f"{self.path} is no file.", todo="correct `path`")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise Fatal(f"Nothing may be written in {folder}.", todo="make the folder writable")
         merged(self._held(), [], self.settings.key, self.types(), None)
@@ -114,7 +118,10 @@ class File(Destination):
         held, wanted = self._held(), set(keys)
         places = {key: n for n, key in enumerate(keys_of(held, self.settings.key)) if key in wanted}
         columns = [name for name in self.fields if name in held.schema.names]
-        found = held.select(columns).take(pa.array(places.values(), pa.int64())).to_pylist()
+        # The key is always there: Arrow takes a table without columns for one without rows.
+        found = (
+            held.select([self.settings.key, *columns]).take(pa.array(places.values(), pa.int64())).to_pylist()
+        )
         return {
             key: Record(key, {name: plain(row.get(name)) for name in self.fields})
             for key, row in zip(places, found, strict=True)
@@ -180,7 +187,9 @@ class Csv(File):
         if not self.path.exists():
             return None
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
+            lines = [
+                line for line in csv.reader(file, strict=True) if line
+            ]  # some end a file with empty ones
         if not lines:  # somebody has touched it
             return None
         header = lines.pop(0)

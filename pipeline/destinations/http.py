@@ -19,7 +19,7 @@ from pydantic import AfterValidator
 
 from pipeline.destinations.answers import retry_after, said, tidy
 from pipeline.destinations.base import Destination, Fatal, Problem, Refused, Retriable
-from pipeline.destinations.tokens import Token
+from pipeline.destinations.tokens import Token, veiled
 
 if TYPE_CHECKING:
     import httpx
@@ -83,6 +83,7 @@ class Api:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url, self.host = url, urlsplit(url).hostname or url
+        self.name = "The server"  # to people; a destination puts its own
         self.timeout, self.per_10_seconds = timeout, per_10_seconds
         self.token, self.meaning, self.transport = token, meaning, transport
         self.sleep, self.clock = sleep, clock
@@ -122,7 +123,7 @@ class Api:
         if isinstance(problem, Retriable) and problem.after:
             self._closed_until = self.clock() + problem.after
         if problem is not None:
-            raise problem
+            raise veiled(problem, self.token.hide) if self.token else problem
         return response
 
     def ask(self, method: str, path: str, **given: Any) -> Any:
@@ -198,14 +199,22 @@ class Api:
 
         for name in ("httpx", "httpcore"):  # they would log each address with its query
             logging.getLogger(name).setLevel(logging.WARNING)
-        return httpx.Client(
-            base_url=self.url,
-            timeout=self.timeout,
-            follow_redirects=False,
-            transport=self.transport,
-            trust_env=self.host not in _LOCAL,  # a company's proxy and certificates, but not for this machine
-            headers={"Accept": "application/json", "User-Agent": "propense"},
-        )
+        try:
+            return httpx.Client(
+                base_url=self.url,
+                timeout=self.timeout,
+                follow_redirects=False,
+                transport=self.transport,
+                trust_env=self.host not in _LOCAL,  # a company's proxy and certificates, not for this machine
+                headers={"Accept": "application/json", "User-Agent": "propense"},
+            )
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            # Without the library's own text: it may quote the password in a proxy's address.
+            kind = type(error).__name__
+            raise Fatal(
+                f"{self.host} cannot be spoken to with these proxies and certificates ({kind}).",
+                todo="correct HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR, or the url",
+            ) from None
 
     @cached_property
     def _bucket(self) -> InMemoryBucket | None:
@@ -254,16 +263,21 @@ class Api:
     def _lost(self, error: httpx.TransportError) -> Problem:
         import httpx
 
-        what = f"{self.host}: {type(error).__name__}."
+        kind = type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return Fatal(
                 f"The certificate of {self.host} cannot be verified.",
                 todo="correct the url, or name your company's certificates in SSL_CERT_FILE",
             )
         if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-            return Fatal(f"A request to {what}", todo="correct the url and the token")
-        unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        return Retriable(what, applied=not unsent)
+            return Fatal(f"A request to {self.host}: {kind}.", todo="correct the url and the token")
+        # With a proxy's error too nothing was sent: it did not open the way there.
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+            return Retriable(
+                f"{self.name} cannot be reached at {self.host} ({kind}); see that this machine may open "
+                f"{urlsplit(self.url).scheme} connections there: name, proxy, firewall."
+            )
+        return Retriable(f"{self.host}: {kind}.", applied=not isinstance(error, httpx.PoolTimeout))
 
     # What an answer means.
 
@@ -312,7 +326,9 @@ class WebDestination(Destination):
     @cached_property
     def api(self) -> Api:
         """The client; made when first needed."""
-        return self.connect()
+        api = self.connect()
+        api.name = type(self).__name__
+        return api
 
     def classify(self, error: Exception) -> Problem | None:
         """Return None: the client has turned all that can happen into a `Problem`."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -25,11 +25,13 @@ _ID = re.compile(r"\d{1,19}")
 
 
 class HubSpotSettings(Settings):
-    """Contacts of HubSpot: a private app's token, or an OAuth app's id, secret and refresh token."""
+    """Contacts of HubSpot: a service key, or an OAuth app's id, secret and refresh token."""
 
     type: Literal["hubspot"] = "hubspot"
     url: Url = "https://api.hubapi.com"
-    token: Secret | None = Field(default=None, description="of a private app")
+    token: Secret | None = Field(
+        default=None, description="a service key, or the token of a private app that is there already"
+    )
     client_id: Secret | None = Field(default=None, description="of an OAuth app")
     client_secret: Secret | None = None
     refresh_token: Secret | None = None
@@ -86,7 +88,8 @@ class HubSpot(WebDestination):
         settings = self.settings
         api = Api(
             settings.url, timeout=settings.timeout, per_10_seconds=settings.per_10_seconds,
-            meaning=answers.meaning, transport=self.transport, sleep=self.sleep,
+            meaning=partial(answers.meaning, kind=settings.object), transport=self.transport,
+            sleep=self.sleep,
         )  # fmt: skip
         names = ("client_id", "client_secret", "refresh_token")
         form = {"grant_type": "refresh_token"} | {name: getattr(settings, name) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
 WINDOW = 10.0
 # HubSpot locks records for 2 s while many of them are written at once (423).
 LOCK = 2.0
+_RENEW = "renew the token: a service key, or that of a private app that is there already"
 # The property with the ids of the records that were merged into a record; its own id is new after a merge.
 MERGED = "hs_merged_object_ids"
-_SCOPES = (
-    "give the app the scopes crm.objects.contacts.read and .write, crm.schemas.contacts.read, and, to create "
-    "properties, crm.schemas.contacts.write"
-)
+# What scopes call an object that the settings name by its number; those made by an account have one name.
+_OBJECTS = {"0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-136": "leads", "contact": "contacts"}
+_CUSTOM = re.compile(r"2-\d+|p\d*_.+")
 
 
-def meaning(response: httpx.Response) -> Problem | None:
-    """Return what an answer means, None if its status says all of it."""
+def meaning(response: httpx.Response, kind: str = "contacts") -> Problem | None:
+    """Return what an answer means, None if its status says all of it; `kind` is the type of object."""
     error, status = _json(response), response.status_code
     said = tidy(told(error))
     if status == 429:
@@ -35,9 +36,9 @@ def meaning(response: httpx.Response) -> Problem | None:
     if status >= 500 or error.get("status") != "error":
         return None
     if status == 403 or error.get("category") == "MISSING_SCOPES":
-        return Fatal(f"HubSpot does not allow this ({status}): {said}", todo=_SCOPES)
+        return Fatal(f"HubSpot does not allow this ({status}): {said}", todo=_scopes(kind))
     if "AUTHENTICATION" in str(error.get("category")):
-        return Fatal(f"HubSpot does not accept the sign-in ({status}): {said}", todo="renew the token")
+        return Fatal(f"HubSpot does not accept the sign-in ({status}): {said}", todo=_RENEW)
     if status < 400:  # an error that says it is none
         return Retriable(f"HubSpot answered with an error inside a success: {said}", applied=True)
     return _property_problem(error)
@@ -108,6 +109,15 @@ def verdict(keys: Collection[str], answer: Mapping[str, Any]) -> Written:
     if unplaced and left:
         raise Refused(unplaced, applied=True)
     return Written(refused, gone=tuple(sorted(lost)), unconfirmed=tuple(left))
+
+
+def _scopes(kind: str) -> str:
+    name = "custom" if _CUSTOM.fullmatch(kind) else _OBJECTS.get(kind, kind)
+    return (
+        "give the service key, or the private app that is there already, the scopes "
+        f"crm.objects.{name}.read, crm.objects.{name}.write and crm.schemas.{name}.read, and, to create "
+        f"properties, crm.schemas.{name}.write"
+    )
 
 
 def _too_many(error: Mapping[str, Any], response: httpx.Response) -> Problem:

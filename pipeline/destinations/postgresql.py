@@ -33,6 +33,10 @@ _TABLE = """
       AND (c.relname = %(table)s AND pg_table_is_visible(c.oid) OR n.nspname || '.' || c.relname = %(table)s)
     ORDER BY c.relname = %(table)s DESC LIMIT 1
 """
+# Where it is off, a commit is confirmed before it is safe, and a crash takes it back. Other values stay.
+_DURABLE = """
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'
+"""
 _COLUMNS = """
     SELECT a.attname, b.typname,
         CASE WHEN b.typname IN ('varchar', 'bpchar') THEN
@@ -50,6 +54,17 @@ _AGAIN = (*_NOT_APPLIED, "08", "25P03", "25P04", "40", "53200", "53300", "53400"
           "57014", "57P01", "57P02", "57P03", "57P05")  # fmt: skip
 _HOPELESS = ("0A", "0L", "0P", "25", "26", "28", "2B", "34", "3D", "3F", "42", "53", "57", "58", "F0",
              "HV", "XX")  # fmt: skip
+_DENIED = "42501"
+# What a user lacks, as the server says it, and what lets it.
+_GRANTS = (
+    (r'create temporary tables in database "(.+)"', "GRANT TEMPORARY ON DATABASE {} TO this user"),
+    (r'permission denied for database "(.+)"', "GRANT CONNECT ON DATABASE {} TO this user"),
+    (r"permission denied for schema (.+)", "GRANT USAGE ON SCHEMA {} TO this user"),
+    (r"permission denied for function (.+)", "GRANT EXECUTE ON FUNCTION {} TO this user"),
+    (r"permission denied for sequence (.+)", "GRANT USAGE ON SEQUENCE {} TO this user"),
+    (r"must be owner of [a-z ]+ (.+)", "let the owner of {} add the columns, or run this as the owner"),
+)
+_NO_TABLE = re.compile(r"permission denied for (?:table|view|materialized view|foreign table) (.+)")
 # What libpq says when there is no connection; it gives no code then.
 _NO_ENTRY = re.compile(
     "authentication failed|no password|does not exist|not permitted|no pg_hba|denied|not support SSL"
@@ -107,6 +122,8 @@ class PostgreSQL(SqlTable):
             with self.problems(), deadline(connection, limit + _GRACE), connection.transaction():
                 for name, value in local.items():
                     connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+                if writing:
+                    connection.execute(_DURABLE)
                 yield connection
         finally:
             connection.close()
@@ -148,7 +165,7 @@ class PostgreSQL(SqlTable):
 
     def classify(self, error: Exception) -> Problem | None:
         """Return what an error means; its details, which may quote other data, are left out."""
-        return _meaning(error)
+        return _meaning(error, self.settings.table)
 
 
 def _connected(url: str | Secret, root: Path) -> Any:
@@ -176,13 +193,32 @@ def _not_connected(error: Exception, password: str | None) -> Problem:
     line: Any = getattr(error, "pgconn", None)
     refused = line is not None and (line.needs_password or (line.used_password and not _PASSING.search(said)))
     if refused or _NO_ENTRY.search(said):
-        return Fatal(
-            f"PostgreSQL lets nobody in: {said}.", todo="correct the URL, the password, or the rights"
-        )
+        todo = _granting(said, "") or "correct the URL, the password, or the rights"
+        return Fatal(f"PostgreSQL lets nobody in: {said}.", todo=todo)
     return Retriable(f"PostgreSQL cannot be reached: {said}.")
 
 
-def _meaning(error: Exception) -> Problem | None:
+def _granting(said: str, table: str) -> str:
+    """Return what lets a user do what it may not; `table` is as in the settings. Empty if it is not known."""
+    found = _NO_TABLE.search(said)
+    if found and (table == found[1] or table.endswith(f".{found[1]}")):
+        schema = table.removesuffix(found[1])[:-1]
+        where = ".".join(map(_name, filter(None, (schema, found[1]))))
+        return f"GRANT SELECT, UPDATE ON {where} TO this user"
+    if found:
+        return f"grant this user what a trigger or a view of the table does with {_name(found[1])}"
+    for pattern, todo in _GRANTS:
+        if found := re.search(pattern, said):
+            return todo.format(_name(found[1]))
+    return ""
+
+
+def _name(name: str) -> str:
+    """Return a name as SQL, in quotes where it needs them."""
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else quoted(name)
+
+
+def _meaning(error: Exception, table: str) -> Problem | None:
     """Return what an error after connecting means, by its SQLSTATE."""
     import psycopg
 
@@ -200,7 +236,8 @@ def _meaning(error: Exception) -> Problem | None:
     if state.startswith(_AGAIN):
         return Retriable(f"PostgreSQL: {said}.", applied=state not in _NOT_APPLIED)
     if state.startswith(_HOPELESS):
-        return Fatal(f"PostgreSQL: {said}.", todo="see to the database, or correct [destinations]")
+        todo = _granting(said, table) if state == _DENIED else ""
+        return Fatal(f"PostgreSQL: {said}.", todo=todo or "see to the database, or correct [destinations]")
     return Refused(said)
 
 

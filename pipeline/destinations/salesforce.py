@@ -28,7 +28,10 @@ class SalesforceSettings(Settings):
 
     type: Literal["salesforce"] = "salesforce"
     url: Url = Field(description='the org\'s own address, as "https://acme.my.salesforce.com"')
-    client_id: Secret | None = Field(default=None, description="consumer key of a connected app")
+    client_id: Secret | None = Field(
+        default=None,
+        description="consumer key of an external client app, or a connected app that is there already",
+    )
     client_secret: Secret | None = None
     token: Secret | None = Field(default=None, description="an access token, instead of the two")
     version: str = Field(default="62.0", pattern=r"^\d+\.0$", description="of the API")

@@ -25,7 +25,8 @@ _AGAIN = {
 # A result that says nothing of the row: it is read back.
 _UNKNOWN: Outcome = ("REQUEST_RUNNING_TOO_LONG", "no result")
 _FATAL = {
-    "INVALID_SESSION_ID": "sign in again: renew the token, or check the connected app",
+    "INVALID_SESSION_ID": "sign in again: renew the token, or check the external client app, or the "
+    "connected app that is there already",
     "INVALID_FIELD": "create the field with `propense sync setup`, or correct the fields of the destination; "
     "a field that field-level security hides is not there for this user either",
     "INVALID_FIELD_FOR_INSERT_UPDATE": "give the user's permission set edit access to the field",

@@ -18,6 +18,7 @@ from pipeline.destinations.base import Job, Problem, Refused, Retriable, Value
 from pipeline.destinations.http import Api
 from pipeline.destinations.salesforce_answers import Outcome, codes, lacks_field
 from pipeline.destinations.salesforce_fields import cell, long_id, object_of
+from pipeline.destinations.salesforce_records import OWNER_STAYS
 
 # Rows in one job: as many as Salesforce works through at a time.
 ROWS = 10_000
@@ -64,7 +65,8 @@ class Bulk:
         """See to it that the job of an object is under way; return whether there is one (any more)."""
         if kind not in self.parts:
             wanted = {"object": kind, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
-            self.parts[kind] = str(self.api.ask_object("POST", self.jobs, json=wanted)["id"])
+            made = self.api.ask_object("POST", self.jobs, json=wanted, headers=OWNER_STAYS)
+            self.parts[kind] = str(made["id"])
             self._remember()
             self._upload(kind, upload)
             return True
@@ -76,20 +78,19 @@ class Bulk:
 
     def _upload(self, kind: str, upload: str) -> None:
         where = f"{self.jobs}/{self.parts[kind]}"
-        sent = self.api.request(
-            "PUT", f"{where}/batches", content=upload.encode(), headers={"Content-Type": "text/csv"}
-        )
+        headers = {**OWNER_STAYS, "Content-Type": "text/csv"}
+        sent = self.api.request("PUT", f"{where}/batches", content=upload.encode(), headers=headers)
         self.api.accepted(sent)
         if not self._close(kind):
             # Such a job, with no rows or with two uploads, cannot begin: nothing of it has taken effect.
-            self.api.request("PATCH", where, json={"state": "Aborted"})
+            self.api.request("PATCH", where, json={"state": "Aborted"}, headers=OWNER_STAYS)
             self._forget()
             raise Retriable("Salesforce could not begin a job; another one takes its place.")
 
     def _close(self, kind: str) -> bool:
         """Let a job begin; return whether it does."""
         where = f"{self.jobs}/{self.parts[kind]}"
-        closed = self.api.request("PATCH", where, json={"state": "UploadComplete"})
+        closed = self.api.request("PATCH", where, json={"state": "UploadComplete"}, headers=OWNER_STAYS)
         found = {code for code, _ in codes(closed)}
         if found & {"INVALIDJOB", "BULK_API_ERROR"}:
             return False

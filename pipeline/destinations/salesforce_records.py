@@ -11,6 +11,9 @@ from pipeline.destinations.salesforce_fields import OBJECTS, long_id, object_of
 
 # Records in one call to write and to read; ids in one query, whose address may have 16,384 characters.
 UPDATED, RETRIEVED, QUERIED = 200, 2000, 300
+# Sent with every write: without it the vendor's interface lets active assignment rules give an updated lead
+# another owner. A Bulk job runs none unless it names one (assignmentRuleId); there it is a second lock.
+OWNER_STAYS = {"Sforce-Auto-Assign": "FALSE"}
 _OF_LEADS = ("IsConverted", "ConvertedContactId")
 
 
@@ -42,7 +45,7 @@ def update(api: Api, base: str, rows: Mapping[str, Mapping[str, Value]]) -> dict
     ids = sorted(rows)  # leads and contacts apart: in one call, objects may alternate ten times only
     wanted = [{"attributes": {"type": object_of(one)}, "id": one, **rows[one]} for one in ids]
     body = {"allOrNone": False, "records": wanted}
-    results = api.ask("PATCH", f"{base}/composite/sobjects", json=body)
+    results = api.ask("PATCH", f"{base}/composite/sobjects", json=body, headers=OWNER_STAYS)
     if not isinstance(results, list) or len(results) != len(ids):  # else they are in the order of the rows
         return {}
     return {one: outcome(result, one) for one, result in zip(ids, results, strict=True)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.destinations.answers import said, tidy
-from pipeline.destinations.base import Fatal, Secret
+from pipeline.destinations.base import Fatal, Problem, Secret
 
 if TYPE_CHECKING:
     from pipeline.destinations.http import Api
@@ -99,16 +99,30 @@ def grant(api: Api, path: str, form: Mapping[str, str]) -> tuple[str, float | No
     Problem
         `Fatal` if the credentials are not accepted. No part of `form` is ever told.
     """
-    response = api.request("POST", path, data=form, signed=False)
+    try:
+        response = api.request("POST", path, data=form, signed=False)
+    except Problem as problem:  # the client knows the token alone, and an answer may quote what was sent
+        raise veiled(problem, lambda text: _without(text, form.values())) from None
     answer = api.parse(response) if response.status_code < 400 else None
     token = answer.get("access_token") if isinstance(answer, dict) else None
     if isinstance(answer, dict) and isinstance(token, str):
         seconds = answer.get("expires_in")
         return token, float(seconds) if isinstance(seconds, int | float) else None
-    text = said(response)
-    for secret in sorted(form.values(), key=len, reverse=True):
-        text = text.replace(secret, "…")
+    text = _without(said(response), form.values())
     raise Fatal(
         f"{api.host} does not accept the sign-in ({response.status_code}): {tidy(text) or 'no token'}",
         todo="check the client's id and secret, and that the app is allowed to sign in this way",
     )
+
+
+def veiled(problem: Problem, hide: Callable[[str], str]) -> Problem:
+    """Return a problem whose text `hide` has gone over."""
+    problem.text = hide(problem.text)
+    problem.args = (problem.text,)
+    return problem
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text

@@ -16,7 +16,7 @@ from pipeline.delivery.command import sync
 from pipeline.destinations import of_type
 from pipeline.destinations.base import Destination, Value
 from pipeline.files import write_parquet
-from pipeline.score import SCORES
+from pipeline.score import EXCLUDED, SCORES
 
 NAME = "crm"
 AS_OF = datetime(2026, 6, 30, 10)
@@ -90,8 +90,12 @@ class Project:
                 "reasons": [REASONS if p else [] for p in chances], "model_version": "3", "run_id": run,
             }
         )  # fmt: skip
+        nobody = pd.DataFrame(columns=EXCLUDED.names)
+        write_parquet(self.output / "excluded.parquet", nobody, EXCLUDED.with_metadata({"run_id": run}))
         metadata = {"run_id": run, "complete": "true" if complete else "false"}
         write_parquet(self.output / "scores.parquet", scores, SCORES.with_metadata(metadata))
+        nobody = pd.DataFrame(columns=EXCLUDED.names)
+        write_parquet(self.output / "excluded.parquet", nobody, EXCLUDED.with_metadata({"run_id": run}))
 
     def sync(self, **options: bool) -> Account:
         """Deliver in this process."""

@@ -22,7 +22,7 @@ from servers.proxy import HttpProxy, TcpProxy
 # Peers by the name in a test's id; those of a server share a worker.
 GROUPS = {
     "postgresql": "postgres", "tryton": "tryton", "hubspot": "hubspot", "salesforce": "salesforce",
-    "bulk": "salesforce",
+    "bulk": "bulk",
 }  # fmt: skip
 ALL = tuple(GROUPS)
 ROWS = 560

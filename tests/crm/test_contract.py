@@ -9,10 +9,8 @@ from crm.contract import ContractOfServers  # noqa: E402
 from crm.peers import Peer  # noqa: E402
 from crm.projects import Project  # noqa: E402
 from crm.server_peers import HubSpotPeer, PostgresPeer, SalesforcePeer, TrytonPeer  # noqa: E402
-from emulator_fixtures import emulator_, emulator_process  # noqa: E402, F401
 from servers.emulator import Emulator  # noqa: E402
 from servers.tryton import Tryton  # noqa: E402
-from tryton_fixtures import tryton, tryton_server  # noqa: E402, F401
 
 from pipeline.destinations import salesforce_records  # noqa: E402
 
@@ -37,7 +35,7 @@ class TestTryton(ContractOfServers):
     creates_fields = False
 
     @pytest.fixture
-    def peer(self, tryton: Tryton) -> Peer:  # noqa: F811
+    def peer(self, tryton: Tryton) -> Peer:
         return TrytonPeer(tryton)
 
     def make_wrong(self, peer: Peer, project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -76,7 +74,7 @@ class TestSalesforce(ContractOfServers):
         return WRONG
 
 
-@pytest.mark.xdist_group("salesforce")
+@pytest.mark.xdist_group("bulk")
 class TestSalesforceInBulk(TestSalesforce):
     """Every batch of more than one row is a Bulk job."""
 

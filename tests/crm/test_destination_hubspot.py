@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -129,6 +130,47 @@ def test_the_preflight_finds_scopes_that_are_missing(
         hub.missing()
     assert todo in caught.value.todo
     assert emulator.audit() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("contacts", "contacts"),
+        ("leads", "leads"),
+        ("0-2", "companies"),
+        ("2-345", "custom"),
+        ("p7_x", "custom"),
+    ],
+)
+def test_the_scopes_that_it_names_are_of_its_object(make: Make, kind: str, name: str) -> None:
+    no = {"status": "error", "category": "MISSING_SCOPES", "message": "scopes are missing"}
+    with pytest.raises(Fatal) as caught:
+        make(handler=lambda request: httpx.Response(403, json=no), object=kind).missing()
+    named = set(re.findall(r"crm\.[a-z.]+[a-z]", caught.value.todo))
+    assert named == {f"crm.{of}.{name}.{may}" for of in ("objects", "schemas") for may in ("read", "write")}
+    assert "service key, or the private app that is there already" in caught.value.todo
+
+
+def test_a_host_that_is_not_reached_is_called_by_name(make: Make) -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no route")
+
+    with pytest.raises(
+        Retriable, match=r"^HubSpot cannot be reached at hub\.example\.com \(ConnectError\); see"
+    ):
+        make(handler=handler).missing()
+
+
+def test_a_token_in_an_answer_is_not_told(make: Make) -> None:
+    no = {
+        "status": "error",
+        "category": "INVALID_AUTHENTICATION",
+        "message": f"{Emulator.hubspot_token} expired",
+    }
+    with pytest.raises(Fatal) as caught:
+        make(handler=lambda request: httpx.Response(401, json=no)).missing()
+    assert Emulator.hubspot_token not in str(caught.value)
+    assert "service key" in caught.value.todo
 
 
 def test_a_token_that_is_not_known_stops_it(emulator: Emulator, hub: HubSpot) -> None:

@@ -248,8 +248,42 @@ class TestRights:
     def test_no_right_to_a_temporary_table(self, db: PostgresDatabase, bob: PostgresDatabase) -> None:
         db.run("GRANT SELECT, UPDATE ON leads TO bob")
         db.run(f"REVOKE TEMPORARY ON DATABASE {db.url.rsplit('/', 1)[1]} FROM PUBLIC")
-        with pytest.raises(Fatal, match="temporary"):
+        with pytest.raises(Fatal, match="temporary") as caught:
             bob.destination(table="leads", fields=self.FIELDS).missing()
+        assert caught.value.todo == f"GRANT TEMPORARY ON DATABASE {db.url.rsplit('/', 1)[1]} TO this user"
+
+    def test_what_to_grant_is_said(self, db: PostgresDatabase, bob: PostgresDatabase) -> None:
+        db.run('CREATE SCHEMA "Crm"; CREATE TABLE "Crm".leads (id INTEGER, run INTEGER, p FLOAT)')
+        db.run('GRANT SELECT, UPDATE ON "Crm".leads TO bob')
+        there = bob.destination(table="Crm.leads", fields=self.FIELDS)
+        with pytest.raises(Fatal, match="denied for schema") as caught:
+            there.missing()
+        assert caught.value.todo == 'GRANT USAGE ON SCHEMA "Crm" TO this user'
+        db.run('GRANT USAGE ON SCHEMA "Crm" TO bob')
+        assert there.missing() == []
+        db.run('REVOKE UPDATE ON "Crm".leads FROM bob')
+        with pytest.raises(Fatal, match="denied for table leads") as caught:
+            there.write([row("1", 5)], Job())
+        assert caught.value.todo == 'GRANT SELECT, UPDATE ON "Crm".leads TO this user'
+
+    def test_a_table_that_a_trigger_writes_is_not_taken_for_ours(
+        self, db: PostgresDatabase, bob: PostgresDatabase
+    ) -> None:
+        db.run("GRANT SELECT, UPDATE ON leads TO bob; CREATE TABLE audit (id INTEGER)")
+        db.run("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS "
+               "$$ BEGIN INSERT INTO audit VALUES (new.id); RETURN new; END $$")  # fmt: skip
+        db.run("CREATE TRIGGER f BEFORE UPDATE ON leads FOR EACH ROW EXECUTE FUNCTION f()")
+        with pytest.raises(Fatal, match="denied for table audit") as caught:
+            bob.destination(table="leads", fields=self.FIELDS).write([row("1", 5)], Job())
+        assert "a trigger or a view" in caught.value.todo
+        assert "audit" in caught.value.todo
+
+    def test_what_is_confirmed_is_safe_where_commits_are_not(self, db: PostgresDatabase) -> None:
+        db.create()
+        for ours, used in (("off", "on"), ("local", "local")):
+            db.run(f"ALTER DATABASE {db.url.rsplit('/', 1)[1]} SET synchronous_commit = {ours}")
+            with db.destination().transaction(writing=True) as connection:
+                assert connection.execute("SHOW synchronous_commit").fetchone() == (used,)
 
     def test_who_does_not_own_the_table_adds_no_columns(
         self, db: PostgresDatabase, bob: PostgresDatabase

@@ -266,6 +266,48 @@ def test_leads_and_contacts_are_written_in_one_call_however_they_alternate(
     assert len(emulator.requests("/composite/sobjects", "PATCH")) == 1
 
 
+class Heard(httpx.HTTPTransport):
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        return super().handle_request(request)
+
+
+@pytest.mark.parametrize("count", [2, 201])
+def test_no_write_lets_an_assignment_rule_choose_another_owner(
+    emulator: Emulator, force: Salesforce, count: int
+) -> None:
+    force.transport = heard = Heard()
+    assert write(force, *map(row, leads(emulator, count))) == Written()
+    writes = [
+        request
+        for request in heard.sent
+        if request.method in ("PATCH", "PUT") or request.url.path.endswith("/jobs/ingest")
+    ]
+    assert len(writes) == (1 if count == 2 else 3)
+    for request in writes:
+        assert request.headers.get("Sforce-Auto-Assign") == "FALSE"
+        assert b"assignmentRuleId" not in request.content
+
+
+def test_what_it_signs_in_with_is_called_as_the_vendor_does(make: Make) -> None:
+    no = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
+    force = make(
+        client_id=None, client_secret=None, token={"env": "TEST_SECRET"},
+        handler=lambda request: httpx.Response(401, json=no),
+    )  # fmt: skip
+    with pytest.raises(Fatal) as caught:
+        force.missing()
+    words = ("external client app", "connected app that is there already")
+    for text in (caught.value.todo, SalesforceSettings.model_fields["client_id"].description or ""):
+        assert all(word in text for word in words)
+
+
 def test_each_row_has_its_own_end(emulator: Emulator, force: Salesforce) -> None:
     fine, deleted, poisoned, locked, converted = leads(emulator, 5)
     emulator.delete("Lead", deleted)

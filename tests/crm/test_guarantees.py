@@ -6,19 +6,22 @@ wrong without anybody dying is in `test_guarantees_of_errors`.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 pytest.register_assert_rewrite("crm.contract", "crm.stages")
 from crm.contract import same  # noqa: E402
 from crm.driver import Started  # noqa: E402
+from crm.peers import SECRETS  # noqa: E402
 from crm.projects import spread  # noqa: E402
 from crm.stages import ALL, ROWS, Stage, across, stage_, until  # noqa: E402, F401
-from emulator_fixtures import emulator_, emulator_process  # noqa: E402, F401
 from servers.emulator import Emulator  # noqa: E402
-from servers.faults import delays, drops, hangs  # noqa: E402
+from servers.faults import answers, delays, drops, hangs  # noqa: E402
 from servers.postgres import Postgres  # noqa: E402
 from servers.tryton import Tryton  # noqa: E402
-from tryton_fixtures import tryton, tryton_server  # noqa: E402, F401
 
 # Of 560 rows: what a crash may have to send again, at most.
 BATCH = {"postgresql": ROWS, "tryton": 500, "hubspot": 100, "salesforce": 200, "bulk": ROWS}
@@ -59,6 +62,37 @@ class TestCrashOfOurs:
         stage.proxy.clear()
         outcome = stage.sync()
         assert outcome.status == 0, outcome.said
+        self.check(stage, keys)
+
+    @across(*ALL)
+    def test_killed_before_it_arrived(self, stage: Stage) -> None:
+        """It is on its way and will not arrive."""
+        keys = stage.seed()
+        stage.proxy.set(delays(60, stage.peer.writes, forwarded=False))
+        process = stage.start()
+        until(lambda: stage.proxy.hits("delay"))
+        process.kill()
+        stage.proxy.clear()
+        outcome = stage.sync()
+        assert (outcome.status, stage.again()) == (0, None if stage.name == "postgresql" else 0)
+        self.check(stage, keys)
+
+    @across("hubspot")
+    def test_the_program_itself(self, stage: Stage) -> None:
+        """Once as a user starts it: `propense` in a process that knows nothing of tests."""
+        keys = stage.seed()
+        stage.project.configure()
+        command = [sys.executable, "-m", "pipeline.cli", "sync", "crm", "--config", str(stage.project.config)]
+        command += ["--output", str(stage.project.output)]
+        environment = {**os.environ, **SECRETS}
+        held_back(stage, skip=1)
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            until(lambda: stage.proxy.hits("delay"))
+            process.kill()
+        stage.proxy.clear()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "sent            360\n" in done.stdout
+        assert "100 leads that an earlier run had sent were found written" in done.stdout
         self.check(stage, keys)
 
     def check(self, stage: Stage, keys: list[str]) -> None:
@@ -116,7 +150,7 @@ class TestCrashOfTheirs:
         self.finish(stage, process, keys)
 
     @across("tryton")
-    def test_tryton(self, stage: Stage, tryton: Tryton) -> None:  # noqa: F811
+    def test_tryton(self, stage: Stage, tryton: Tryton) -> None:
         keys = stage.seed()
         (tryton.switches / "pause").touch()
         process = stage.start()
@@ -163,6 +197,8 @@ class TestAnswerLost:
         assert stage.proxy.hits("drop")
         stage.check_arrived(keys)
         stage.expected_again = stage.again()
+        # Only the upload of a job that was never closed is sent again: it has not taken effect.
+        assert stage.expected_again in ((0, ROWS) if stage.name == "bulk" else (None, 0))
 
 
 class TestBulkJob:
@@ -183,11 +219,27 @@ class TestBulkJob:
         (job,) = emulator.jobs()
         outcome = stage.sync()
         assert (outcome.status, outcome.counts) == (0, {"unchanged": ROWS}), outcome.said
-        assert f"{ROWS} leads that an earlier run had sent" in outcome.account["notes"][0]
+        assert any(f"{ROWS} leads that an earlier run had sent" in note for note in outcome.account["notes"])
         stage.check_arrived(keys)
         stage.expected_again = stage.again()
         assert stage.expected_again == 0
         assert [one["id"] for one in emulator.jobs()] == [job["id"]]
+
+    @across("bulk")
+    def test_given_up_on_while_it_was_polled(self, stage: Stage, emulator: Emulator) -> None:
+        keys = stage.seed()
+        usual = stage.project.settings["patience"]
+        stage.project.settings["patience"] = "0.03m"
+        stage.proxy.set(answers(503, r"GET .*/jobs/ingest/\w+\n", times=None))
+        outcome = stage.sync()
+        assert (outcome.status, outcome.counts) == (5, {"pending": ROWS}), outcome.said
+        stage.proxy.clear()
+        stage.project.settings["patience"] = usual
+        assert stage.sync().status == 0
+        stage.check_arrived(keys)
+        assert len(emulator.jobs()) == 1
+        stage.expected_again = stage.again()
+        assert stage.expected_again == 0
 
     @across("bulk")
     def test_whose_id_was_never_learnt_is_left_empty(self, stage: Stage, emulator: Emulator) -> None:

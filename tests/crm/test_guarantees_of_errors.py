@@ -12,11 +12,9 @@ from crm.contract import same  # noqa: E402
 from crm.projects import lead_of, spread  # noqa: E402
 from crm.server_peers import PostgresPeer  # noqa: E402
 from crm.stages import ALL, ROWS, Stage, across, stage_, until  # noqa: E402, F401
-from emulator_fixtures import emulator_, emulator_process  # noqa: E402, F401
 from servers.emulator import Emulator  # noqa: E402
 from servers.faults import Fault, answers, delays, drops, hangs, resets  # noqa: E402
 from servers.tryton import SCORER, Tryton  # noqa: E402
-from tryton_fixtures import tryton, tryton_server  # noqa: E402, F401
 
 HTTP = ("tryton", "hubspot", "salesforce", "bulk")
 EMULATED = ("hubspot", "salesforce")
@@ -288,7 +286,7 @@ class TestHalts:
         stage.expected_again = stage.again()
 
     @across("tryton")
-    def test_rights_are_taken_away(self, stage: Stage, tryton: Tryton) -> None:  # noqa: F811
+    def test_rights_are_taken_away(self, stage: Stage, tryton: Tryton) -> None:
         keys = stage.seed()
         groups = tryton.call("model.res.group.search", [["name", "=", "Sale Opportunity"]], 0, None, None)
         stage.proxy.set(delays(3, stage.peer.writes, skip=1, forwarded=False))
@@ -302,7 +300,7 @@ class TestHalts:
         stage.expected_again = stage.again()
 
     @across("tryton")
-    def test_sessions_end(self, stage: Stage, tryton: Tryton) -> None:  # noqa: F811
+    def test_sessions_end(self, stage: Stage, tryton: Tryton) -> None:
         """What a fresh sign-in helps against stops nothing."""
         keys = stage.seed()
         stage.proxy.set(delays(2, stage.peer.writes, skip=1, forwarded=False))

@@ -170,6 +170,17 @@ class LedgerContract:
         book.settle(1, [f"lead {odd}"])
         assert book.written()[["key", "concepts"]].values.tolist() == [[odd, odd]]
 
+    def test_ids_may_be_long(self, book: Book) -> None:
+        """Hashed ids have 64 characters, one more than PostgreSQL's names."""
+        leads = ["f" * 63 + "1", "f" * 63 + "2", "long " * 100]
+        book.plan(planned(*leads), 10)
+        assert leads_of(book.begin(1, leads)) == leads
+        book.settle(1, leads[:1])
+        assert list(book.written()["lead_id"]) == leads[:1]
+        book.fail(1, dict.fromkeys(leads[1:], ("refused", "no")))
+        book.forget_failures(except_of=leads[2:])
+        assert list(book.failed()["lead_id"]) == leads[2:]
+
     def test_batches_follow_the_order_of_the_rows(self, book: Book) -> None:
         book.plan(planned("e", "d", "c", "b", "a"), 2)
         assert [leads_of(book.begin(number)) for number in book.pending()] == [["d", "e"], ["b", "c"], ["a"]]
@@ -193,6 +204,16 @@ class LedgerContract:
         assert leads_of(book.begin(first)) == ["c", "d"]
         book.settle(first)
         assert list(book.written()["lead_id"]) == ["a", "c", "d"]
+
+    def test_a_batch_is_not_changed_through_another(self, book: Book) -> None:
+        book.plan(planned("a", "b"), 1)
+        book.begin(1)
+        book.begin(2)
+        book.settle(1, ["b"])
+        book.fail(1, {"b": ("refused", "no")})
+        book.release(1, ["b"])
+        book.remember_job(1, "750xx")
+        assert [(b.number, b.job_id) for b in book.in_flight()] == [(1, "750xx"), (2, None)]
 
     def test_only_what_is_in_flight_is_settled_or_fails(self, book: Book) -> None:
         book.plan(planned("a", "b"), 10)
@@ -236,6 +257,20 @@ class LedgerContract:
         with ledger.writer("crm") as book, ledger.writer("other") as other:
             assert book.moved() == {"b": ("corrected by hand", "00Q5")}
             assert other.moved() == {}
+
+    def test_what_may_be_there_in_part_is_to_be_written_again(self, book: Book) -> None:
+        book.plan(planned("a", "b"), 10)
+        book.begin(1)
+        book.settle(1, ["a"])
+        book.plan(planned("a", "c", "d", sequence=2, band="let_go"), 10)
+        number = max(book.pending())
+        book.begin(number)
+        book.partly(number, ["a", "c", "x"])
+        found = book.written().sort_values("lead_id")[["lead_id", "sequence", "band", "mapping"]]
+        assert found.values.tolist() == [["a", 1, "mql", ""], ["c", 2, "let_go", ""]]
+        assert leads_of(book.in_flight()[-1].rows) == ["a", "c", "d"], "the result is still to come"
+        book.settle(number)
+        assert list(book.written()["mapping"]) == ["m", "m", "m"]
 
     def test_a_job_is_remembered_until_its_rows_are_released(self, ledger: Ledger) -> None:
         with ledger.writer("crm") as book:
@@ -571,6 +606,7 @@ class LedgerContract:
                 lambda: book.again(1, ["a"]), lambda: book.remember_job(1, "x"),
                 lambda: book.skip({"b": ("unknown", "")}), lambda: book.adopt(planned("z")),
                 book.forget_failures, lambda: book.follow(1, {"a": "x"}),
+                lambda: book.partly(1, ["a"]),
             ]  # fmt: skip
             for call in refused:
                 with pytest.raises(LeaseLost, match="another run has taken over") as caught:

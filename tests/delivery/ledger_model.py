@@ -17,7 +17,7 @@ from pipeline.delivery.ledger import Ledger
 
 LEADS = st.sampled_from("abcde")
 SOME = st.lists(LEADS, unique=True, max_size=5)
-NUMBERS = st.integers(1, 12)
+PLACES = st.integers(0, 4)
 REASONS = st.dictionaries(LEADS, st.tuples(st.sampled_from(["refused", "gone"]), st.text(max_size=3)))
 _destinations = count(1)
 
@@ -84,8 +84,9 @@ class LedgerMachine(RuleBasedStateMachine):
             if of is None or lead in of:
                 del self.rows[lead]
 
-    @rule(number=NUMBERS, leads=st.none() | SOME)
-    def begin(self, number: int, leads: list[str] | None) -> None:
+    @rule(place=PLACES, leads=st.none() | SOME)
+    def begin(self, place: int, leads: list[str] | None) -> None:
+        number = self._number(place)
         here = sorted(k for k, r in self.rows.items() if (r.state, r.batch) == ("pending", number))
         begun = [lead for lead in here if leads is None or lead in leads]
         assert leads_of(self.book.begin(number, leads)) == begun
@@ -93,12 +94,18 @@ class LedgerMachine(RuleBasedStateMachine):
             row = self.rows[lead]
             self.rows[lead] = replace(row, state="in_flight", attempts=row.attempts + 1)
 
+    def _number(self, place: int) -> int:
+        """Return the number of a batch that there is, if there is one: others lead nowhere."""
+        numbers = sorted({row.batch for row in self.rows.values() if row.batch})
+        return numbers[place % len(numbers)] if numbers else place
+
     def _flying(self, number: int, leads: Any) -> list[str]:
         here = [k for k, r in self.rows.items() if (r.state, r.batch) == ("in_flight", number)]
         return [lead for lead in here if leads is None or lead in leads]
 
-    @rule(number=NUMBERS, leads=st.none() | SOME)
-    def settle(self, number: int, leads: list[str] | None) -> None:
+    @rule(place=PLACES, leads=st.none() | SOME)
+    def settle(self, place: int, leads: list[str] | None) -> None:
+        number = self._number(place)
         self.book.settle(number, leads)
         for lead in self._flying(number, leads):
             row = self.rows[lead]
@@ -108,28 +115,32 @@ class LedgerMachine(RuleBasedStateMachine):
             self.written[lead] = row.sequence, row.score
             self.known = True
 
-    @rule(number=NUMBERS, reasons=REASONS)
-    def fail(self, number: int, reasons: dict[str, tuple[str, str]]) -> None:
+    @rule(place=PLACES, reasons=REASONS)
+    def fail(self, place: int, reasons: dict[str, tuple[str, str]]) -> None:
+        number = self._number(place)
         self.book.fail(number, reasons)
         for lead in self._flying(number, reasons):
             kind, reason = reasons[lead]
             new = replace(self.rows[lead], state="failed", kind=kind, reason=_kept(reason), job=None)
             self.rows[lead] = new
 
-    @rule(number=NUMBERS, leads=st.none() | SOME)
-    def release(self, number: int, leads: list[str] | None) -> None:
+    @rule(place=PLACES, leads=st.none() | SOME)
+    def release(self, place: int, leads: list[str] | None) -> None:
+        number = self._number(place)
         self.book.release(number, leads)
         for lead in self._flying(number, leads):
             self.rows[lead] = replace(self.rows[lead], state="pending", job=None)
 
-    @rule(number=NUMBERS, leads=SOME)
-    def again(self, number: int, leads: list[str]) -> None:
+    @rule(place=PLACES, leads=SOME)
+    def again(self, place: int, leads: list[str]) -> None:
+        number = self._number(place)
         self.book.again(number, leads)
         for lead in self._flying(number, leads):
             self.rows[lead] = replace(self.rows[lead], attempts=self.rows[lead].attempts + 1)
 
-    @rule(number=NUMBERS, job=st.sampled_from(["j1", "j2"]))
-    def remember_job(self, number: int, job: str) -> None:
+    @rule(place=PLACES, job=st.sampled_from(["j1", "j2"]))
+    def remember_job(self, place: int, job: str) -> None:
+        number = self._number(place)
         self.book.remember_job(number, job)
         for lead in self._flying(number, None):
             self.rows[lead] = replace(self.rows[lead], job=job)

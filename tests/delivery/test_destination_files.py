@@ -249,7 +249,7 @@ class TestFatal:
 
     def test_a_folder_in_its_place(self, file: File) -> None:
         file.path.mkdir()
-        with pytest.raises(Fatal, match="is a folder"):
+        with pytest.raises(Fatal, match="is no file"):
             file.missing()
 
     def test_a_folder_that_may_not_be_written(self, file: File, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +327,15 @@ class TestCsv:
         assert [(line["note"], line["id"], line["p"]) for line in found] == [
             ("001, x", "1", "0.25"), ("", "2", ""), ("kept", "9", "0.90"), ("", "3", "0.25"),
         ]  # fmt: skip
+
+    def test_a_row_of_ours_without_any_of_our_columns(self, file: File) -> None:
+        file.path.write_text("id,name\n1,Ann\n", "utf-8")
+        assert file.read(["1"]) == {"1": Record("1", NOTHING)}
+
+    def test_empty_lines_are_skipped(self, file: File) -> None:
+        file.path.write_text("id,points\n\n1,40\n\n", "utf-8")
+        assert file.missing() == []
+        assert file.read(["1"])["1"].values["points"] == "40"
 
     def test_all_rows_of_a_key_are_updated(self, file: File) -> None:
         file.path.write_text("id,run\n1,2\n1,9\n1,\n1,no number\n", "utf-8")

@@ -144,6 +144,47 @@ def test_lost_connections(
     assert problem.__cause__ is None
 
 
+def failing(error: Exception) -> Handler:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    return handler
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError])
+def test_a_host_that_is_not_reached_is_named_with_what_to_see_to(
+    api: Callable[..., Api], error: type[httpx.TransportError]
+) -> None:
+    problem = raised(api(failing(error("at user:pass@proxy"))))
+    assert type(problem) is Retriable
+    assert not problem.applied
+    assert problem.text == (
+        f"The server cannot be reached at crm.example.com ({error.__name__}); see that this machine may open "
+        "https connections there: name, proxy, firewall."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTPS_PROXY", f"http://ann:{SECRET}/x@proxy.example.com:80"),
+        ("HTTPS_PROXY", f"gopher://ann:{SECRET}@proxy.example.com"),
+        ("SSL_CERT_FILE", "/not/there.pem"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_no_defect_and_not_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for one in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Fatal) as caught:
+        Api("https://crm.example.com").ask("GET", "/leads")
+    assert name in caught.value.todo
+    assert SECRET not in caught.value.text
+    assert caught.value.__suppress_context__
+
+
 # -- waiting ----------------------------------------------------------------------------------------
 
 
@@ -395,6 +436,25 @@ def test_credentials_are_in_no_text(api: Callable[..., Api]) -> None:
     assert SECRET not in caught.value.text
     assert "hub-7" not in caught.value.text
     assert "no client" in caught.value.text
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
+def test_credentials_are_in_no_text_whatever_the_status(api: Callable[..., Api], status: int) -> None:
+    echo = {"error": "invalid_client", "error_description": f"no client hub-7 with {SECRET}"}
+    with pytest.raises(Problem) as caught:
+        grant(api(answering(status, json=echo)), "/token", {"client_id": "hub-7", "client_secret": SECRET})
+    assert SECRET not in str(caught.value) + caught.value.text
+    assert "no client …" in caught.value.text
+
+
+def test_what_the_destination_makes_of_an_answer_has_no_token_either(api: Callable[..., Api]) -> None:
+    client = api(
+        answering(401),
+        meaning=lambda response: Fatal(f"Bearer {SECRET} is not known"),
+        token=Token(lambda: (SECRET, None), renewable=False),
+    )
+    problem = raised(client)
+    assert (problem.text, str(problem)) == ("Bearer … is not known",) * 2
 
 
 @pytest.mark.parametrize("odd", ["two words", "line\nbreak", "tokën", ""])

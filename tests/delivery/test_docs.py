@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tomllib
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic.fields import FieldInfo
 from small_crm import FIELDS, config_text, write_scores
 
 from features.errors import DeliveryError
@@ -21,9 +23,15 @@ from pipeline.delivery.account import Account
 from pipeline.delivery.command import explained
 from pipeline.delivery.engine import deliver
 from pipeline.delivery.ledger import Ledger
+from pipeline.delivery.ledger_tables import TABLES
 from pipeline.delivery.payload import KINDS, read_scores
 from pipeline.delivery.screen import KINDS as FAILURES
-from pipeline.destinations.base import Fatal, Problem
+from pipeline.destinations import ALL
+from pipeline.destinations.base import Fatal, Problem, Settings
+from pipeline.destinations.hubspot_properties import TYPES
+from pipeline.destinations.postgresql import PostgreSQL
+from pipeline.destinations.salesforce_fields import definition
+from pipeline.destinations.tryton_fields import _ENCODE
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "delivery.md").read_text("utf-8")
@@ -177,8 +185,6 @@ def test_every_column_that_can_be_mapped_is_explained() -> None:
 
 
 def test_every_kind_of_failure_and_every_type_is_explained() -> None:
-    from pipeline.destinations import ALL
-
     kinds = re.findall(r"(?m)^\| `(\w+)` \|", TEXT.split("### Failures")[1].split("### Recovery")[0])
     assert kinds == list(FAILURES)
     types = {str(destination.settings_class.model_fields["type"].default) for destination in ALL}
@@ -188,9 +194,57 @@ def test_every_kind_of_failure_and_every_type_is_explained() -> None:
     } == types
 
 
+SETTINGS = re.split(r"(?m)^`type = \"(\w+)\"`", TEXT.split("### Settings")[1].split("\n### ")[0])
+BY_TYPE = {"": SETTINGS[0], **dict(zip(SETTINGS[1::2], SETTINGS[2::2], strict=True))}
+
+
+def default_of(field: FieldInfo) -> str:
+    """A setting's default, as the tables show it."""
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, timedelta):
+        return f"`{field.default // timedelta(minutes=1)}m`"
+    return "none" if field.default is None else f"`{field.default}`"
+
+
+def test_the_settings_of_each_type_are_in_its_table_with_their_defaults() -> None:
+    common = {name: field for name, field in Settings.model_fields.items() if name != "type"}
+    expected = {"": common}
+    for destination in ALL:
+        fields = dict(destination.settings_class.model_fields)
+        kind = str(fields.pop("type").default)
+        expected[kind] = {name: field for name, field in fields.items() if name not in common}
+    for kind, fields in expected.items():
+        rows = re.findall(r"(?m)^\| `(\w+)` \| (\S+) \| .+ \|$", BY_TYPE[kind])
+        assert dict(rows) == {name: default_of(field) for name, field in fields.items()}, kind
+    assert set(BY_TYPE) == set(expected)
+
+
+def test_fields_created_by_hand_are_of_the_types_that_setup_creates() -> None:
+    table = TEXT.split("| column | HubSpot: type, shown as |")[1].split("\n\n")[0].splitlines()[2:]
+    explained_columns: list[str] = []
+    for row in table:
+        first, hubspot, salesforce, postgresql, tryton = [cell.strip() for cell in row.strip("|").split("|")]
+        columns = re.findall(r"`(\w+)`", first)
+        explained_columns += columns
+        for kind in {KINDS[column] for column in columns}:
+            assert hubspot.startswith(", ".join(TYPES[kind]))
+            metadata = definition("Lead.x__c", kind)["Metadata"]
+            size = [str(metadata[part]) for part in ("length", "precision", "scale") if part in metadata]
+            assert salesforce.startswith(metadata["type"] + (f"({', '.join(size)})" if size else ""))
+            assert postgresql == PostgreSQL.types[kind]
+            assert tryton.split(",")[0].lower() in _ENCODE
+    assert set(explained_columns) == set(KINDS) - {"lead_id"}
+
+
+def test_the_tables_of_the_ledger_that_know_leads_are_named() -> None:
+    named = set(re.findall(r"DELETE FROM (\w+) WHERE lead_id", TEXT))
+    assert named == {table.name for table in TABLES.sorted_tables if "lead_id" in table.c}
+
+
 def test_the_promise_is_in_the_same_words_everywhere() -> None:
     for text in (TEXT, (ROOT / "README.md").read_text("utf-8")):
-        assert "at-least-once sends with a single effect" in text
+        assert "at-least-once sends with a single effect" in " ".join(text.split())
 
 
 def test_links_lead_somewhere() -> None:
@@ -202,5 +256,5 @@ def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", TEXT):
         if target.startswith("#"):
             assert target[1:] in headings, target
-        else:
+        elif not target.startswith("https://"):
             assert (ROOT / "docs" / target).exists(), target

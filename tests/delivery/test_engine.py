@@ -27,7 +27,7 @@ from delivery.fakes import (
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as tried
 
-from features.errors import PropenseError, Undelivered
+from features.errors import DeliveryError, PropenseError
 from pipeline.delivery.ledger import Busy, LeaseLost
 from pipeline.delivery.payload import Scores
 from pipeline.destinations.base import Fatal, Refused, Retriable, Settings
@@ -370,15 +370,16 @@ class TestLostAnswer:
         assert desk.shelf.sizes("write") == [10, 5]
 
     @pytest.mark.parametrize("mapped", [True, False])
+    @pytest.mark.parametrize("before", ["+quote", "+asked-for-a-quote,+read-the-case-study"])
     def test_an_older_text_that_begins_the_same_is_not_the_new_one(
-        self, tmp_path: Path, compares: bool, mapped: bool
+        self, tmp_path: Path, compares: bool, mapped: bool, before: str
     ) -> None:
         fields = {"reasons": "why", "band": "band"} | ({"run_sequence": "run"} if mapped else {})
         desk = Desk(tmp_path, shelf(fields, compares=compares).put("1"))
-        desk.sync(scores("lead reasons\n1 +quote"))
+        desk.sync(scores(f"lead reasons\n1 {before}"))
         desk.shelf.fail("write", Fault(HANGS, 0.0))
-        desk.sync(scores("lead reasons\n1 +quote,+demo", run="s"))
-        assert desk.shelf.held("why") == {"1": "+ quote; + demo"}
+        desk.sync(scores(f"lead reasons\n1 {before},+demo", run="s"))
+        assert str(desk.shelf.held("why")["1"]).endswith("; + demo")
 
 
 class TestPoison:
@@ -779,6 +780,13 @@ class TestRecords:
         desk.sync(scores(TWO.replace("nurture", "let_go"), run="s"))
         assert desk.shelf.held("band") == {"2": "mql", "3": None}
 
+    def test_nor_is_it_cleared_when_its_lead_closes(self, desk: Desk) -> None:
+        desk.sync(scores(TWO))
+        desk.shelf.merge("1", "2")
+        one = scores("lead propensity band\n2 0.75 mql", run="s")
+        assert (desk.sync(one).exit_status, desk.shelf.held("band")["2"], desk.failures()) == (0, "mql", {})
+        assert desk.sync(replace(one, run_id="t")).to_send == 0
+
     def test_until_that_one_closes(self, desk: Desk) -> None:
         desk.sync(scores(TWO))
         desk.shelf.merge("1", "2")
@@ -891,7 +899,7 @@ class TestClearingMost:
         desk = stock(tmp_path, 120, size=200)
         desk.sync(many(120))
         effects = len(desk.shelf.written())
-        with pytest.raises(Undelivered, match="100 of the 120"):
+        with pytest.raises(DeliveryError, match="100 of the 120"):
             desk.sync(many(20, run="s"))
         assert len(desk.shelf.written()) == effects
         assert desk.sync(many(20, run="s"), allow_clearing=True).cleared == 100

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from delivery.fakes import nobody, scores, settings
 
@@ -66,6 +68,9 @@ class TestReading:
 
     def test_what_travels_with_the_scores(self, tmp_path: Path) -> None:
         run = write(tmp_path, {"1": [], "2": []}, levels=LEVELS.write(), asked='["2"]', complete="true")
+        assert not run.complete
+        exclude(tmp_path, {}, run="r")
+        run = read_scores(tmp_path)
         assert run.levels == LEVELS
         assert run.frame["asked"].tolist() == [False, True]
         assert (run.run_id, run.model_version, run.as_of) == ("r", "3", datetime(2026, 6, 30, 10))
@@ -83,6 +88,28 @@ class TestReading:
         assert write(tmp_path, {"1": []}).working == {"8"}
         exclude(tmp_path, {"8": "handed_over"}, run="another")
         assert write(tmp_path, {"1": []}).working == frozenset()
+
+    def test_without_the_leads_of_sales_nobody_is_closed_and_a_note_says_so(self, tmp_path: Path) -> None:
+        for run in (None, "another"):
+            if run:
+                exclude(tmp_path, {"8": "handed_over"}, run=run)
+            found = write(tmp_path, {"1": []}, complete="true")
+            assert (found.complete, len(found.notes)) == (False, 1)
+            assert "`propense score` again" in found.notes[0]
+        exclude(tmp_path, {}, run="r")
+        found = write(tmp_path, {"1": []}, complete="true")
+        assert (found.complete, found.notes) == (True, ())
+
+    @pytest.mark.parametrize(
+        ("lead", "why"), [(None, "no lead_id"), ("", "no lead_id"), ("1", "a lead_id twice")]
+    )
+    def test_leads_without_an_id_of_their_own(self, tmp_path: Path, lead: str | None, why: str) -> None:
+        write(tmp_path, {"1": [], "2": []})
+        table = pq.read_table(tmp_path / "scores.parquet")
+        ids = pa.array(["1", lead], pa.string())
+        pq.write_table(table.set_column(0, "lead_id", ids), tmp_path / "scores.parquet")
+        with pytest.raises(DataError, match=why):
+            read_scores(tmp_path)
 
     def test_no_scores_yet(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="run `propense score` first"):

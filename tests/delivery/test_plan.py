@@ -23,9 +23,10 @@ from delivery.fakes import (
     settled,
 )
 
-from features.errors import Undelivered
+from features.errors import DeliveryError
 from pipeline.delivery.payload import Scores
 from pipeline.delivery.plan import Plan, make_plan
+from pipeline.destinations.files import CsvSettings
 from pipeline.levels import Levels
 
 ONE = "lead propensity score band    grade ready reasons\n"
@@ -155,6 +156,17 @@ def test_other_fields_are_filled_for_all() -> None:
     assert why(plan(scores(BEFORE), after(), fields=turned)) == {}
 
 
+def test_another_place_under_the_same_name_is_filled_for_all() -> None:
+    def of(**more: Any) -> Plan:
+        given = CsvSettings(fields=FIELDS, **{"path": "a.csv", **more})
+        return make_plan(scores(BEFORE), {"1": "1"}, 2, given, settled(before), NO_FAILURES)
+
+    given = CsvSettings(fields=FIELDS, path="a.csv")
+    before = make_plan(scores(BEFORE), {"1": "1"}, 1, given, NOTHING, NO_FAILURES)
+    assert why(of()) == why(of(tolerance=9, closed="freeze", patience="1h")) == {}
+    assert why(of(path="b.csv")) == why(of(key="id")) == {"1": "other fields"}
+
+
 def test_everything_is_sent_if_asked_for() -> None:
     found = plan(scores(BEFORE), after(), everything=True)
     assert (why(found), found.unchanged) == ({"1": ""}, set())
@@ -215,13 +227,22 @@ class TestClosed:
 
     @pytest.mark.parametrize(
         ("leads", "closed", "refused"),
-        [(100, 50, False), (101, 51, True), (102, 51, False), (60, 50, False), (300, 151, True)],
+        [
+            (100, 50, False),
+            (101, 51, True),
+            (102, 51, False),
+            (60, 50, False),
+            (300, 151, True),
+            (6, 6, True),
+            (5, 5, False),
+            (6, 5, False),
+        ],
     )
     def test_most_at_once_are_a_question(self, leads: int, closed: int, refused: bool) -> None:
         written = settled(plan(many(leads), sequence=1))
-        left = many(leads - closed)
+        left = many(leads - closed) if leads > closed else nobody()
         if refused:
-            with pytest.raises(Undelivered, match=rf"(?s){closed} of the {leads} leads.*--allow-clearing"):
+            with pytest.raises(DeliveryError, match=rf"(?s){closed} of the {leads} leads.*--allow-clearing"):
                 plan(left, written)
         else:
             plan(left, written)
@@ -231,7 +252,7 @@ class TestClosed:
     def test_leads_that_were_cleared_before_do_not_count(self) -> None:
         first = settled(plan(many(100), sequence=1))
         second = settled(plan(many(60), first), first)
-        with pytest.raises(Undelivered, match="55 of the 60"):
+        with pytest.raises(DeliveryError, match="55 of the 60"):
             plan(many(5), second, sequence=3)
 
 

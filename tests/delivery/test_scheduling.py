@@ -18,7 +18,12 @@ import pytest
 from pipeline.cli import main_group
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "scheduling"
-UNITS = ["propense-score.timer", "propense-score.service", "propense-sync.service"]
+UNITS = [
+    "propense-score.timer",
+    "propense-score.service",
+    "propense-sync.service",
+    "propense-failed@.service",
+]
 CRONTAB = (EXAMPLES / "crontab").read_text("utf-8")
 JOBS = [line for line in CRONTAB.splitlines() if re.match(r"[\d*]", line)]
 
@@ -28,6 +33,7 @@ def understood(words: list[str]) -> None:
     with main_group.make_context("propense", list(words)) as context:
         name, command, rest = main_group.resolve_command(context, [*context._protected_args, *context.args])
         assert name is not None
+        assert command is not None
         with command.make_context(name, rest, parent=context):
             pass
 
@@ -39,8 +45,8 @@ def commands(text: str) -> list[list[str]]:
 
 
 class TestCron:
-    def test_two_jobs_each_with_five_fields_in_their_ranges(self) -> None:
-        assert len(JOBS) == 2
+    def test_three_jobs_each_with_five_fields_in_their_ranges(self) -> None:
+        assert len(JOBS) == 3
         ranges = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)]
         for job in JOBS:
             for field, (low, high) in zip(job.split(maxsplit=5)[:5], ranges, strict=True):
@@ -56,19 +62,24 @@ class TestCron:
 
     def test_they_run_what_there_is(self) -> None:
         found = [words for job in JOBS for words in commands(job)]
-        assert found == [["score"], ["sync", "crm"], ["sync", "crm"]]
+        assert found == [["score"], *[["sync", "crm"]] * 3]
         for words in found:
             understood(words)
 
     @pytest.mark.parametrize(
         ("job", "statuses", "ran", "mail"),
         [
-            (0, {"score": 0, "sync": 0}, ["score", "sync crm"], ""),
-            (0, {"score": 3, "sync": 0}, ["score"], "status 3"),
-            (0, {"score": 0, "sync": 5}, ["score", "sync crm"], "status 5"),
+            (0, {"score": 0, "sync": 0}, ["export", "score", "sync crm"], ""),
+            (0, {"export": 1}, ["export"], "status 1"),
+            (0, {"score": 3, "sync": 0}, ["export", "score"], "status 3"),
+            (0, {"score": 0, "sync": 5}, ["export", "score", "sync crm"], "status 5"),
+            (0, {"score": 0, "sync": 6}, ["export", "score", "sync crm"], "status 6"),
             (1, {"sync": 0}, ["sync crm"], ""),
             (1, {"sync": 5}, ["sync crm"], ""),
-            (1, {"sync": 2}, ["sync crm"], "a setting is wrong"),
+            (1, {"sync": 2}, ["sync crm"], "status 2"),
+            (1, {"sync": 6}, ["sync crm"], "status 6"),
+            (2, {"sync": 0}, ["sync crm"], ""),
+            (2, {"sync": 5}, ["sync crm"], "status 5"),
         ],
     )
     def test_the_shell_does_what_they_say(
@@ -80,6 +91,8 @@ class TestCron:
             f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho said\ncase $1 in\n{cases}\nesac\n'
         )
         program.chmod(0o755)
+        (tmp_path / "export.sh").write_text(f"#!/bin/sh\nexec {program} export\n")
+        (tmp_path / "export.sh").chmod(0o755)
         command = JOBS[job].split(maxsplit=5)[5].replace("/srv/propense", str(tmp_path))
         done = subprocess.run(
             ["/bin/sh", "-c", command], capture_output=True, text=True, check=False,
@@ -99,7 +112,8 @@ def verify(tmp_path: Path) -> Callable[[], str]:
     def complaints(change: Callable[[str], str] = lambda text: text) -> str:
         for name in UNITS:
             text = (EXAMPLES / name).read_text("utf-8")
-            text = text.replace("/srv/propense/.venv/bin/propense", "/bin/true")
+            for program in ("/srv/propense/.venv/bin/propense", "/srv/propense/export.sh"):
+                text = text.replace(program, "/bin/true")
             (tmp_path / name).write_text(change(text))
         done = subprocess.run(
             ["systemd-analyze", "verify", *(str(tmp_path / name) for name in UNITS)],
@@ -122,7 +136,7 @@ class TestSystemd:
             line.split("/propense ", 1)[1]
             for name in UNITS
             for line in (EXAMPLES / name).read_text().splitlines()
-            if line.startswith("ExecStart=")
+            if line.startswith("ExecStart=/srv/")
         ]
         assert starts == ["score", "sync crm"]
         for start in starts:
@@ -134,6 +148,24 @@ class TestSystemd:
         prevented = re.search(r"RestartPreventExitStatus=(.*)", text)
         assert prevented is not None
         assert prevented[1].split() == ["2", "3", "6"]
+
+    @pytest.mark.parametrize("name", ["propense-score.service", "propense-sync.service"])
+    def test_both_have_their_secrets_and_tell_a_person_when_they_fail(self, name: str) -> None:
+        text = (EXAMPLES / name).read_text()
+        assert "EnvironmentFile=-/etc/propense/secrets\n" in text
+        assert "OnFailure=propense-failed@%n.service\n" in text
+
+    def test_the_way_to_install_it_says_what_systemd_needs(self) -> None:
+        text = (EXAMPLES / "propense-score.timer").read_text()
+        assert "249" in text
+        assert "daemon-reload" in text
+
+
+def test_the_logs_that_cron_writes_are_rotated() -> None:
+    rotated = re.search(r"(?m)^(/\S+(?: /\S+)*) \{$", (EXAMPLES / "logrotate").read_text("utf-8"))
+    assert rotated is not None
+    written = {f"/srv/propense/{name}" for job in JOBS for name in re.findall(r">> (\S+)", job)}
+    assert set(rotated[1].split()) == written
 
 
 class Failed(Exception):
@@ -153,8 +185,9 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def __call__(self) -> Task:
             return self
 
-        def __rshift__(self, other: Task) -> None:
+        def __rshift__(self, other: Task) -> Task:
             declared["order"].append((self.function.__name__, other.function.__name__))
+            return other
 
     def dag(**settings: Any) -> Callable[[Any], Any]:
         declared["settings"] = settings
@@ -186,15 +219,17 @@ class TestAirflow:
         (tmp_path / "dag.py").write_text(text.replace("/srv/propense", str(tmp_path)))
         runpy.run_path(str(tmp_path / "dag.py"))
 
-    def test_it_scores_then_delivers(self, airflow: dict[str, Any], tmp_path: Path) -> None:
+    def test_it_exports_scores_then_delivers(self, airflow: dict[str, Any], tmp_path: Path) -> None:
         self.load(tmp_path, 0)
-        assert airflow["order"] == [("score", "sync")]
+        assert airflow["order"] == [("export", "score"), ("score", "sync")]
         assert airflow["settings"]["catchup"] is False
-        for task in ("score", "sync"):
+        (tmp_path / "export.sh").write_text(f"#!/bin/sh\necho export >> {tmp_path}/calls\n")
+        (tmp_path / "export.sh").chmod(0o755)
+        for task in ("export", "score", "sync"):
             airflow["tasks"][task]()
         calls = (tmp_path / "calls").read_text().splitlines()
-        assert calls == ["score", "sync crm"]
-        for call in calls:
+        assert calls == ["export", "score", "sync crm"]
+        for call in calls[1:]:
             understood(call.split())
 
     @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -19,6 +20,7 @@ from pipeline import cli
 from pipeline.delivery import screen
 from pipeline.delivery.account import Account, Event
 from pipeline.destinations.base import Fatal, Retriable
+from pipeline.destinations.sqlite import SQLite
 
 Run = Callable[..., tuple[int, str, str]]
 FREEZE = (
@@ -131,11 +133,62 @@ class TestWrite:
         assert sync("crm")[0] == 0
         write_scores(project, {"1": 0.5}, "second")
         status, _, errors = sync("crm")
-        assert status == 5
+        assert status == 2  # to run it again would not help: a person has to look
+        assert "59 of the 60 leads that were written before are not among the leads open" in errors
         assert "--allow-clearing" in errors
         status, out, _ = sync("--allow-clearing", "crm")
         assert status == 0
         assert "sent 59 59 of them lose their score" in flat(out)
+
+    def test_a_file_that_its_importer_took_away_is_written_whole_again(
+        self, sync: Run, project: Path
+    ) -> None:
+        file = project / "transfer.csv"
+        write_config(project, type="csv", path=file.name, table=None, key="lead_id")
+        assert "sent 2" in flat(sync("crm")[1])
+        whole = file.read_text("utf-8")
+        assert "unchanged 2" in flat(sync("crm")[1])
+        file.unlink()
+        assert "sent 2" in flat(sync("crm")[1])
+        assert file.read_text("utf-8") == whole
+
+    @pytest.mark.parametrize(
+        ("type_", "path"), [("csv", "leads.csv"), ("parquet", "scores.parquet"), ("csv", "pipe")]
+    )
+    def test_a_file_that_is_somebody_elses_is_not_replaced(
+        self, sync: Run, project: Path, type_: str, path: str
+    ) -> None:
+        (project / "leads.csv").write_text("id,at\n1,2026-01-01\n", "utf-8")
+        os.mkfifo(project / "pipe")
+        before = (project / "leads.csv").read_bytes(), (project / "scores.parquet").read_bytes()
+        write_config(project, type=type_, path=path, table=None, key="lead_id")
+        status, out, errors = sync("crm")
+        assert (status, out) == (2, "")
+        assert "a table it reads" in errors or "a result of this program" in errors or "is no file" in errors
+        assert ((project / "leads.csv").read_bytes(), (project / "scores.parquet").read_bytes()) == before
+
+    def test_all_clears_again_what_a_restored_crm_has_back(self, sync: Run, project: Path) -> None:
+        sync("crm")
+        write_scores(project, {"1": 0.25}, "second")
+        assert "1 of them lose their score" in flat(sync("crm")[1])
+        execute(project, 'UPDATE "le ads" SET band = ?, run = 1', "mql")  # as before the second run
+        assert "unchanged 1" in flat(sync("crm")[1])
+        assert sync("crm", "--all")[0] == 0
+        assert rows(project, "band", "id = '3'") == [(None,)]
+
+    def test_each_wait_is_told_and_what_is_pending_is_not_made_up(
+        self, sync: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def locked(self: SQLite) -> list[str]:
+            raise Retriable("the database is locked")
+
+        monkeypatch.setattr(SQLite, "missing", locked)
+        monkeypatch.setattr("pipeline.delivery.attempts._wait", lambda state: 0.5)
+        write_config(project, patience="0.02m")
+        status, out, errors = sync("crm")
+        assert status == 5
+        assert "why='the database is locked'" in errors
+        assert "pending 0 of earlier runs; it did not come to counting what is due" in flat(out)
 
 
 class TestDryRun:
@@ -149,7 +202,7 @@ class TestDryRun:
         assert "Dry run, nothing was written." in out
         assert "to send 2" in flat(out)
         assert 'band = "nurture"' in out
-        assert "3 band, score mql → nurture A1 50 → 90" in flat(out)
+        assert "3 band, score mql → nurture 50 → 90" in flat(out)
         assert "propense sync crm" in out.splitlines()[-1]
 
     def test_the_first_twenty_and_all_as_json(self, sync: Run, project: Path) -> None:
@@ -176,7 +229,7 @@ class TestFailures:
     def test_who_where_why_how_often_and_when(self, sync: Run, words: list[str]) -> None:
         status, out, _ = sync(*words)
         assert status == 0
-        assert "1 not delivered" in out
+        assert "1 not written" in out
         assert "crm 3 refused" in flat(out)
         assert "lead is frozen" in flat(out)
         assert "UTC" in out

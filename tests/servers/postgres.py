@@ -20,6 +20,9 @@ import psycopg
 from psycopg import sql
 
 _DEBIAN = Path("/usr/lib/postgresql")
+# Waits for the end of its input, which comes with the end of this process, however that ends: tests that
+# are killed leave no server and no folder behind.
+_GUARDIAN = 'cat > /dev/null; "$0" -D "$1/data" -m immediate stop > /dev/null 2>&1; rm -rf "$1"'
 _PATIENCE = 60  # seconds until a server that does not come up, or does not go, is an error
 
 
@@ -40,6 +43,10 @@ class Postgres:
             self.binaries = self._usable(binaries or find_binaries())
             self._run("initdb", "-A", "trust", "--no-sync", "-U", "postgres", "-E", "UTF8", "--locale", "C")
             self._configure()
+            self._guardian = subprocess.Popen(
+                ["sh", "-c", _GUARDIAN, self.binaries / "pg_ctl", self.folder],
+                stdin=subprocess.PIPE, cwd="/", start_new_session=True, **self._as,
+            )  # fmt: skip
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -116,6 +123,7 @@ class Postgres:
             self.kill()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+            self._guardian.communicate()
 
     def _execute(self, statement: sql.Composable) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
