@@ -97,7 +97,7 @@ class DeliveryError(PropenseError):
     title = "Delivery"
 
 
-class Undelivered(PropenseError):
+class Undelivered(DeliveryError):
     """Scores are still to be delivered, by another run or later; nothing is lost."""
 
     exit_status = 5

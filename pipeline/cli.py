@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import signal
@@ -257,6 +258,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):  # all are cleaned up after
         signal.signal(number, _interrupt)
     sys.unraisablehook = _not_lost
+    for stream in (sys.stdout, sys.stderr):  # a terminal that has no "−" is shown something else
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         _run()
     except Exception:

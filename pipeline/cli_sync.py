@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,10 +102,15 @@ def _deliver(
     options = Options(dry_run, everything, adopt, allow_clearing)
     with watching(destination, prepared.scores.run_id) as watch:
         account = send(config, folder, prepared, options, watch)
-    if as_json:
-        print_json(account_json(account))
-    else:
-        show_account(account, _repeated(config_file, output))
+    try:
+        if as_json:
+            print_json(account_json(account))
+        else:
+            show_account(account, _repeated(config_file, output))
+        sys.stdout.flush()
+    except OSError as error:  # a closed pipe, a full disk: what was delivered is delivered all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"The summary could not be printed: {error.strerror}.", err=True)
     sys.exit(account.exit_status)
 
 

@@ -197,8 +197,10 @@ class _Run:
         self.account.planned = True
         self.account.unchanged = len(plan.unchanged)
         self.account.to_send = len(plan.rows)
-        self.account.failed = len(plan.held & self.sender.failed)
-        self.account.skip("refused before", len(plan.held - self.sender.failed))
+        # A score that is still there and should not be is told each time.
+        told = (plan.held & self.sender.failed) | plan.stuck
+        self.account.failed = len(told)
+        self.account.skip("refused before", len(plan.held - told))
         for kind, _ in plan.skipped.values():
             self.account.skip(kind)
         return plan

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from features.errors import DeliveryError
+from features.errors import DeliveryError, Undelivered
 
 # What this program writes. A later one that changes the tables counts up, and knows how to go on from here.
 SCHEMA_VERSION = 1
@@ -133,6 +133,11 @@ MOVED = Table(
 
 _ALLOWED = '"sqlite:///path/of/ledger.sqlite" or "postgresql://user@host/database"'
 _SETTING = "[sync] ledger"
+# What is over by itself, or with room on the disk: to run the same command again helps.
+_PASSING = (
+    "Connection refused", "timeout", "timed out", "starting up", "shutting down", "closed the connection",
+    "terminating connection", "too many clients", "disk is full", "No space", "locked",
+)  # fmt: skip
 # Seconds that a transaction waits for another process's.
 _PATIENCE = 60
 # PostgreSQL, whatever a server or a user has by default: a commit is on disk before it is reported, a dead
@@ -269,7 +274,8 @@ def explained(url: URL) -> Iterator[None]:
         text = (str(original).strip().splitlines() or [type(original).__name__])[0]
         if url.password:
             text = text.replace(str(url.password), "***")
-        raise DeliveryError(
+        kind = Undelivered if any(sign in text for sign in _PASSING) else DeliveryError
+        raise kind(
             f"The ledger cannot be used: {text}.".replace("..", "."), where=shown(url), todo=_todo(url, text)
         ) from None
 
@@ -284,7 +290,9 @@ def _from_outside(error: BaseException) -> bool:
         psycopg.errors.InsufficientPrivilege,
         psycopg.errors.InvalidSchemaName,
     )
-    return isinstance(error, outside) or type(error) is sqlite3.DatabaseError
+    # Options of the URL that there are not: psycopg refuses those itself, without a server's code.
+    options = isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None
+    return options or isinstance(error, outside) or type(error) is sqlite3.DatabaseError
 
 
 def _todo(url: URL, text: str) -> str:

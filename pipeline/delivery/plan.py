@@ -46,13 +46,14 @@ class Plan:
 
     ``rows`` has the columns of `PLANNED`, and ``why`` (what changed, in words) with the decision before in
     ``band_before``, ``grade_before`` and ``score_before``. ``unchanged`` are leads for which there is nothing
-    to write, ``held`` those that failed earlier and did not change since. ``skipped`` is by lead: the kind of
-    failure, and the reason.
+    to write, ``held`` those that failed earlier and did not change since, ``stuck`` those of them whose score
+    was to be cleared and is still there. ``skipped`` is by lead: the kind of failure, and the reason.
     """
 
     rows: pd.DataFrame
     unchanged: frozenset[str]
     held: frozenset[str]
+    stuck: frozenset[str]
     skipped: Mapping[str, tuple[str, str]]
 
     @property
@@ -114,6 +115,7 @@ def make_plan(
         rows=rows.assign(payload=payload)[[*PLANNED, "why", *_BEFORE]].reset_index(drop=True),
         unchanged=frozenset(both.loc[~wanted, "lead_id"]),
         held=frozenset(both.loc[held, "lead_id"]),
+        stuck=frozenset(both.loc[held & both["cleared"].to_numpy(bool), "lead_id"]),
         skipped=skipped,
     )
 

@@ -31,6 +31,9 @@ SHOWN = 20
 @contextmanager
 def watching(destination: str, run_id: str) -> Iterator[Watch]:
     """Give what shows a delivery on standard error: a bar in a terminal, else a log line a batch."""
+    if sys.stderr is None:  # a daemon without one
+        yield lambda event: None
+        return
     if sys.stderr.isatty():
         with _bar(destination) as watch:
             yield watch

@@ -50,7 +50,7 @@ class PostgresPeer(SqlPeer):
             if len(rows) > 1:
                 cursor.executemany(statement, rows)
             else:
-                cursor.execute(statement, rows[0] or None)  # type: ignore[arg-type]
+                cursor.execute(statement, rows[0] or None)
             return cursor.fetchall() if cursor.description and len(rows) == 1 else []
 
     def effects(self) -> list[tuple[str, str]]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crm.contract import same
 from crm.driver import Started
 from crm.peers import SECRETS, Peer
 from crm.projects import AS_OF, Project, spread
+from crm.rows import same
 from crm.server_peers import HubSpotPeer, PostgresPeer, SalesforcePeer, TrytonPeer
 from servers.proxy import HttpProxy, TcpProxy
 

@@ -389,7 +389,7 @@ def test_records_that_are_locked_are_waited_for(make: Make, status: int, after: 
 
 def test_requests_stay_under_the_window(emulator: Emulator, hub: HubSpot, make: Make) -> None:
     emulator.set(hubspot_rate_limit=20, hubspot_rate_seconds=1.0)
-    paced = make(emulator.url, per_10_seconds=200)
+    paced = make(emulator.url, per_10_seconds=180)  # calls may bunch on their way
     for _ in range(30):
         paced.read(["1"])
     assert {request["status"] for request in emulator.requests("batch/read")} == {207}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("crm.contract", "crm.stages")
-from crm.contract import same  # noqa: E402
+pytest.register_assert_rewrite("crm.stages")
 from crm.projects import lead_of, spread  # noqa: E402
+from crm.rows import same  # noqa: E402
 from crm.server_peers import HubSpotPeer  # noqa: E402
 from crm.stages import Stage  # noqa: E402
 from servers.emulator import Emulator  # noqa: E402
@@ -49,7 +49,7 @@ def stage(emulator: Emulator, tmp_path: Path, record_property: Any) -> Iterator[
 
 def weather(stage: Stage) -> None:
     """Set what goes wrong on the way: about every seventh request."""
-    every = {"times": None}
+    every: Any = {"times": None}
     stage.proxy.set(
         answers(429, share=0.02, retry_after=1, **every), answers(429, share=0.01, **every),
         answers(503, share=0.02, **every), answers(502, share=0.01, page=True, **every),

@@ -12,11 +12,11 @@ import sys
 
 import pytest
 
-pytest.register_assert_rewrite("crm.contract", "crm.stages")
-from crm.contract import same  # noqa: E402
+pytest.register_assert_rewrite("crm.stages")
 from crm.driver import Started  # noqa: E402
 from crm.peers import SECRETS  # noqa: E402
 from crm.projects import spread  # noqa: E402
+from crm.rows import same  # noqa: E402
 from crm.stages import ALL, ROWS, Stage, across, stage_, until  # noqa: E402, F401
 from servers.emulator import Emulator  # noqa: E402
 from servers.faults import answers, delays, drops, hangs  # noqa: E402

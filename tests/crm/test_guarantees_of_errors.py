@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("crm.contract", "crm.stages")
-from crm.contract import same  # noqa: E402
+pytest.register_assert_rewrite("crm.stages")
 from crm.projects import lead_of, spread  # noqa: E402
+from crm.rows import same  # noqa: E402
 from crm.server_peers import PostgresPeer  # noqa: E402
 from crm.stages import ALL, ROWS, Stage, across, stage_, until  # noqa: E402, F401
 from servers.emulator import Emulator  # noqa: E402

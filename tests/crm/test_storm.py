@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("crm.contract", "crm.stages")
+pytest.register_assert_rewrite("crm.stages")
 from crm.server_peers import HubSpotPeer  # noqa: E402
 from crm.stages import Stage  # noqa: E402
 from servers.emulator import Emulator  # noqa: E402

@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,6 +176,48 @@ class TestWrite:
         assert "unchanged 1" in flat(sync("crm")[1])
         assert sync("crm", "--all")[0] == 0
         assert rows(project, "band", "id = '3'") == [(None,)]
+
+    def test_a_score_that_cannot_be_cleared_is_told_each_time(self, sync: Run, project: Path) -> None:
+        sync("crm")
+        execute(project, FREEZE)
+        write_scores(project, {"1": 0.25}, "second")
+        for _ in range(2):
+            status, out, _ = sync("crm")
+            assert (status, "failed 1" in flat(out)) == (6, True)
+
+    @pytest.mark.parametrize(
+        ("shell", "said"),
+        [
+            ("{} > /dev/full", "The summary could not be printed: No space left on device."),
+            ("{} --json | true; exit ${{PIPESTATUS[0]}}", ""),
+            ("{} 2>&-", ""),
+            ("PYTHONIOENCODING=ascii {} --dry-run && {}", ""),
+        ],
+    )
+    def test_what_is_delivered_is_delivered_wherever_the_summary_goes(
+        self, project: Path, shell: str, said: str
+    ) -> None:
+        words = ["sync", "crm", "--config", str(project / "propense.toml"), "--output", str(project)]
+        command = shlex.join([sys.executable, "-m", "pipeline.cli", *words])
+        done = subprocess.run(["bash", "-c", shell.format(command, command)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert rows(project, "points", "id = '1'") == [(25,)]
+
+    @pytest.mark.parametrize(
+        ("url", "status"),
+        [
+            ("postgresql://nobody@127.0.0.1:1/none", 5),  # to run it again may help
+            ("postgresql://nobody@127.0.0.1:1/none?passwrd=hunter2", 2),
+        ],
+    )
+    def test_a_ledger_that_cannot_be_reached(self, sync: Run, project: Path, url: str, status: int) -> None:
+        write_config(project, f'[sync]\nledger = "{url}"')
+        found, _, errors = sync("crm")
+        assert found == status
+        assert "The ledger cannot be used" in errors
+        assert "hunter2" not in errors
 
     def test_each_wait_is_told_and_what_is_pending_is_not_made_up(
         self, sync: Run, project: Path, monkeypatch: pytest.MonkeyPatch
